@@ -1,0 +1,260 @@
+/**
+ * Joins the rooms: a store, its seal, and behind the barrier the core with its mounts. The only code that sees all of it.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Ledger } from '#audit/ledger/ledger.ts'
+import { auditDevices } from '#audit/registry.ts'
+import { authMethods } from '#auth/registry.ts'
+import { Audit } from '#core/audit/audit.ts'
+import { AuditDevices } from '#core/audit/devices.ts'
+import { Identity } from '#core/identity/identity.ts'
+import { Leases } from '#core/leases/leases.ts'
+import { Mounts } from '#core/mounts/mounts.ts'
+import { Policies } from '#core/policies/store.ts'
+import { Tokens } from '#core/tokens/tokens.ts'
+import { Wrapping } from '#core/wrapping.ts'
+import { engines } from '#engines/registry.ts'
+import type { Core } from '#request/core.ts'
+import { Gate } from '#request/gate.ts'
+import type { Barrier } from '#seal/barrier.ts'
+import { Seal, type SealConfig } from '#seal/seal.ts'
+import { drivers } from '#storage/registry.ts'
+import { barePaths } from '#sys/bare.ts'
+import { systemEngine } from '#sys/engine.ts'
+import { identityEngine } from '#sys/identity/engine.ts'
+import { tokenEngine } from '#sys/token/engine.ts'
+import type { Clock, Engine } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { InitOptions, InitResult } from '#sdk/seal.ts'
+import type { Driver } from '#sdk/storage.ts'
+
+export interface NodeOptions {
+  storage: { type: keyof typeof drivers; options: Record<string, string> }
+  ledgerFolder: string | undefined
+  seal: SealConfig
+  defaultLeaseTtlSeconds: number
+  maxLeaseTtlSeconds: number
+  clusterName?: string | undefined
+  clock?: Clock
+  /** The server's own log: one line of text, no secrets. */
+  log: (text: string) => void
+}
+
+interface Cluster {
+  name: string
+  id: string
+}
+
+/** What runs only while unsealed. */
+interface Unsealed {
+  barrier: Barrier
+  core: Core
+  cluster: Cluster
+}
+
+/** One server: a store, sealed or not, and the gate where requests enter. */
+export class StrongroomNode {
+  readonly gate: Gate
+  readonly seal: Seal
+  readonly #driver: Driver
+  readonly #options: NodeOptions
+  readonly #clock: Clock
+  #ledger: Ledger | undefined
+  #temporaryFolder: string | undefined
+  #unsealed: Unsealed | undefined
+  #turn: Promise<void> = Promise.resolve()
+
+  private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock) {
+    this.#options = options
+    this.#driver = driver
+    this.#clock = clock
+    this.seal = seal
+    this.gate = new Gate(
+      barePaths({
+        clock,
+        status: () => seal.status(),
+        initialize: (init) => this.initialize(init),
+        submitShare: async (share) => {
+          await seal.submitShare(share)
+          await this.#follow()
+          return seal.status()
+        },
+        resetUnseal: () => seal.resetUnseal(),
+        storageType: options.storage.type === 'memory' ? 'inmem' : options.storage.type,
+        cluster: () => this.#unsealed?.cluster,
+        troubles: () => this.#troubles(),
+      }),
+    )
+  }
+
+  static async open(options: NodeOptions): Promise<StrongroomNode> {
+    const clock = options.clock ?? { now: () => new Date() }
+    const driver = await (await drivers[options.storage.type]()).open(options.storage.options)
+    try {
+      const node = new StrongroomNode(options, driver, await Seal.open(driver, options.seal, clock), clock)
+      if (options.seal.type !== 'shamir' && node.seal.status().initialized) await node.unsealAutomatically()
+      return node
+    } catch (error) {
+      await driver.close()
+      throw error
+    }
+  }
+
+  /** @throws ApiError `sealed` */
+  get core(): Core {
+    if (!this.#unsealed) throw new ApiError('sealed', 'Vault is sealed')
+    return this.#unsealed.core
+  }
+
+  async unsealAutomatically(): Promise<void> {
+    await this.seal.unsealAutomatically()
+    await this.#follow()
+  }
+
+  async unsealWith(shares: readonly Uint8Array[]): Promise<void> {
+    for (const share of shares) await this.seal.submitShare(share)
+    await this.#follow()
+  }
+
+  /** Make the keys, the fixed mounts and the first token: all of it or nothing. The server stays sealed, but for auto-unseal. */
+  async initialize(options: InitOptions, rootTokenId?: string): Promise<InitResult & { rootToken: string }> {
+    let rootToken = ''
+    const result = await this.seal.initialize(options, async (barrier, transaction) => {
+      this.#mounts(barrier, {}).setup(transaction)
+      transaction.in(barrier.storage('core/')).put<Cluster>('cluster', this.#newCluster())
+      rootToken = new Tokens({ storage: barrier.storage('core/token/'), clock: this.#clock }).setup(transaction, rootTokenId)
+    })
+    if (this.#options.seal.type !== 'shamir') await this.unsealAutomatically()
+    return { ...result, rootToken }
+  }
+
+  async sealNow(): Promise<void> {
+    this.gate.close()
+    await this.seal.seal()
+    await this.#follow()
+  }
+
+  /** Audit files are opened again: after a log rotation. */
+  async reload(): Promise<void> {
+    await this.#unsealed?.core.audit.reload()
+  }
+
+  async close(): Promise<void> {
+    this.gate.close()
+    await this.seal.seal()
+    await this.#follow()
+    await this.#driver.close()
+    if (this.#temporaryFolder) await rm(this.#temporaryFolder, { recursive: true, force: true })
+  }
+
+  /** Brings what runs in line with the seal. One change at a time, in the order they came. */
+  #follow(): Promise<void> {
+    const next = this.#turn.then(async () => {
+      const barrier = this.seal.barrier
+      if (barrier === this.#unsealed?.barrier) return
+      if (this.#unsealed) await this.#stop(this.#unsealed)
+      if (barrier) await this.#start(barrier)
+    })
+    this.#turn = next.catch(() => {})
+    return next
+  }
+
+  async #start(barrier: Barrier): Promise<void> {
+    try {
+      this.#unsealed = await this.#unseal(barrier)
+    } catch (error) {
+      // A server that could not be made ready must not look as if it were.
+      await this.seal.seal()
+      throw error
+    }
+    this.gate.open(this.#unsealed.core)
+    this.#options.log('unsealed')
+  }
+
+  async #stop(unsealed: Unsealed): Promise<void> {
+    this.gate.close()
+    this.#unsealed = undefined
+    await unsealed.core.leases.stop()
+    unsealed.core.tokens.forget()
+    await unsealed.core.audit.close()
+    this.#ledger = undefined
+    this.#options.log('sealed')
+  }
+
+  async #unseal(barrier: Barrier): Promise<Unsealed> {
+    const clock = this.#clock
+    const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
+    const policies = new Policies(barrier.storage('core/policy/'))
+    const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
+    const audit = new Audit({ report: this.#options.log })
+    const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
+    const leases: Leases = new Leases({
+      storage: barrier.storage('core/lease/'),
+      clock,
+      tokens,
+      revokeSecret: async ({ mount, revoke }) => {
+        const mounted = await mounts.byAccessor(mount)
+        await mounted?.engine.revokeLease?.({ mount: mounted.mount, revoke })
+      },
+      renewSecret: async ({ mount, revoke, ttlSeconds }) => {
+        const mounted = await mounts.byAccessor(mount)
+        await mounted?.engine.renewLease?.({ mount: mounted.mount, revoke, ttlSeconds })
+      },
+    })
+    const wrapping = new Wrapping({ storage: barrier.storage('core/wrapping/'), tokens, clock })
+    const revokeAll = (route: string) => leases.revokePrefix(route, { sync: true, force: false })
+    const builtin: Record<string, Engine> = {}
+    const mounts = this.#mounts(barrier, builtin)
+    builtin['system'] = systemEngine({
+      mounts, policies, identity, tokens, leases, wrapping, auditDevices: auditTable, revokeAll,
+      seal: () => this.sealNow(),
+      keyStatus: () => this.seal.keyRing!.status(),
+    })
+    builtin['identity'] = identityEngine(identity)
+    builtin['token'] = tokenEngine({
+      tokens, leases, policies, mounts,
+      identityPolicies: async (entityId) => (await identity.standing(entityId))?.policies ?? [],
+    })
+    await tokens.prepare()
+    await policies.setup()
+    this.#ledger = await Ledger.open({ folder: await this.#ledgerPlace(), durable: this.#options.storage.type !== 'memory' })
+    await auditTable.load(this.#ledger)
+    await mounts.finishDisabling(revokeAll)
+    leases.run()
+    const cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
+    const core: Core = { audit, mounts, policies, identity, tokens, leases, wrapping, clock }
+    return { barrier, core, cluster }
+  }
+
+  #mounts(barrier: Barrier, builtin: Record<string, Engine>): Mounts {
+    return new Mounts({
+      storage: barrier.storage('mount/'),
+      clock: this.#clock,
+      catalog: { secret: engines, auth: authMethods, builtin },
+      defaultLeaseTtlSeconds: this.#options.defaultLeaseTtlSeconds,
+      maxLeaseTtlSeconds: this.#options.maxLeaseTtlSeconds,
+    })
+  }
+
+  #newCluster(): Cluster {
+    return { name: this.#options.clusterName ?? `strongroom-cluster-${randomBytes(4).toString('hex')}`, id: randomUUID() }
+  }
+
+  /** A server that keeps nothing still has a ledger; it lies in a folder that goes with the server. */
+  async #ledgerPlace(): Promise<string> {
+    const { ledgerFolder, storage } = this.#options
+    if (ledgerFolder !== undefined) return ledgerFolder
+    if (storage.options['path'] !== undefined) return path.join(storage.options['path'], 'ledger')
+    this.#temporaryFolder ??= await mkdtemp(path.join(tmpdir(), 'strongroom-ledger-'))
+    return this.#temporaryFolder
+  }
+
+  #troubles(): { refusing: boolean; texts: string[] } {
+    const ledger = this.#ledger?.trouble()
+    const texts = [ledger && `audit ledger: ${ledger}`, this.#driver.trouble(), this.seal.trouble()]
+    return { refusing: ledger !== undefined, texts: texts.filter((text) => text !== undefined && text !== '') as string[] }
+  }
+}

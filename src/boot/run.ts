@@ -1,0 +1,59 @@
+/** From a composed server to one that listens, until a signal ends it. */
+import { createListener, type Listener } from '#http/server.ts'
+import type { ListenerOptions } from '#http/options.ts'
+import type { StrongroomNode } from './compose.ts'
+import { logLine } from './log.ts'
+
+/** How long requests under way may go on after SIGTERM. */
+const DRAIN_SECONDS = 20
+
+/** @throws Error when an address cannot be listened on; nothing listens then */
+export async function listen(node: StrongroomNode, options: readonly ListenerOptions[]): Promise<Listener[]> {
+  const listeners: Listener[] = []
+  try {
+    for (const each of options) {
+      const listener = createListener((incoming) => node.gate.handle(incoming), { log: logLine, ...each })
+      await listener.listen()
+      listeners.push(listener)
+    }
+    return listeners
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close({ drainSeconds: 0 })))
+    throw error
+  }
+}
+
+/** SIGTERM and SIGINT end the server after the requests under way; SIGHUP opens files and certificates again. */
+export function obeySignals(node: StrongroomNode, listeners: readonly Listener[]): void {
+  let ending = false
+  const end = (signal: string) => {
+    if (ending) return
+    ending = true
+    logLine(`${signal}: finishing what is under way, then stopping`)
+    void shutDown(node, listeners).then((code) => process.exit(code))
+  }
+  process.on('SIGTERM', () => end('SIGTERM'))
+  process.on('SIGINT', () => end('SIGINT'))
+  process.on('SIGHUP', () => void reload(node, listeners))
+}
+
+async function shutDown(node: StrongroomNode, listeners: readonly Listener[]): Promise<number> {
+  try {
+    await Promise.all(listeners.map((listener) => listener.close({ drainSeconds: DRAIN_SECONDS })))
+    await node.close()
+    return 0
+  } catch (error) {
+    logLine(`stopping failed: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
+  }
+}
+
+async function reload(node: StrongroomNode, listeners: readonly Listener[]): Promise<void> {
+  try {
+    for (const listener of listeners) listener.reloadTls()
+    await node.reload()
+    logLine('SIGHUP: certificates and audit files are open anew')
+  } catch (error) {
+    logLine(`SIGHUP: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}

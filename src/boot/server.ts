@@ -1,0 +1,71 @@
+/** `strongroom server`: from a configuration file, or in memory for development. */
+import { StrongroomNode } from './compose.ts'
+import { readConfig, type ServerConfig } from './config.ts'
+import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
+import { listenerOptions } from './listeners.ts'
+import { logLine } from './log.ts'
+import { listen, obeySignals } from './run.ts'
+import { sealConfig } from './seals.ts'
+import { runDev } from './dev.ts'
+
+const flags = {
+  config: { kind: 'text', many: true, about: 'A configuration file, or a folder of .hcl and .json files. May be repeated.' },
+  dev: { kind: 'boolean', about: 'Run in memory, unsealed, with KV at secret/. For development only: all is lost at the end.' },
+  'dev-root-token-id': { kind: 'text', about: 'With -dev: the root token.' },
+  'dev-listen-address': { kind: 'text', about: 'With -dev: where to listen (127.0.0.1:8200).' },
+  'dev-tls': { kind: 'boolean', about: 'With -dev: serve TLS with a certificate made for this run.' },
+  'dev-no-store-token': { kind: 'boolean', about: 'Accepted for compatibility: the token is never stored.' },
+  'log-level': { kind: 'text', about: 'Accepted for compatibility.' },
+  'log-format': { kind: 'text', about: 'Accepted for compatibility.' },
+  help: { kind: 'boolean', about: 'Print this help.' },
+} satisfies Record<string, FlagSpec>
+
+const help = `Usage: strongroom server -config=FILE|FOLDER
+       strongroom server -dev [-dev-root-token-id=ID] [-dev-listen-address=HOST:PORT] [-dev-tls]
+
+  Starts a server. \`strongroom start\` needs no configuration and keeps its data.
+
+${flagHelp(flags)}
+`
+
+/** @returns the exit status when the server did not start; a running server ends by a signal */
+export async function serverCommand(args: readonly string[]): Promise<number | undefined> {
+  const parsed = parseFlags(flags, args)
+  if (!parsed.ok) {
+    process.stderr.write(`${parsed.message}\n\n${help}`)
+    return 1
+  }
+  const { values } = parsed
+  const given = (name: keyof typeof flags) => values.get(name)?.[0]
+  if (given('help') === 'true') {
+    process.stdout.write(help)
+    return 0
+  }
+  if (given('dev') === 'true') {
+    await runDev({
+      rootToken: given('dev-root-token-id'),
+      address: given('dev-listen-address') ?? '127.0.0.1:8200',
+      tls: given('dev-tls') === 'true',
+    })
+    return undefined
+  }
+  const places = values.get('config')
+  if (!places) {
+    process.stderr.write(`no configuration: give -config=FILE, or -dev for a server in memory\n\n${help}`)
+    return 1
+  }
+  await runConfigured(readConfig(places))
+  return undefined
+}
+
+async function runConfigured(config: ServerConfig): Promise<void> {
+  for (const notice of config.notices) logLine(notice)
+  // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
+  const options = config.listeners.map(listenerOptions)
+  const node = await StrongroomNode.open({ ...config, seal: sealConfig(config.seal), log: logLine })
+  const listeners = await listen(node, options)
+  obeySignals(node, listeners)
+  const where = options.map(({ address, tls }) => `${tls ? 'https' : 'http'}://${address}`).join(', ')
+  const { initialized, sealed } = node.seal.status()
+  logLine(`listening on ${where}; storage ${config.storage.type}; ${initialized ? (sealed ? 'sealed' : 'unsealed') : 'not initialised'}`)
+}

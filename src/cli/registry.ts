@@ -1,0 +1,258 @@
+/**
+ * Every command and what it does in one line. The code of a command is loaded when it is run or explained, since a
+ * command line is started a thousand times for once that a server is.
+ */
+import type { Command } from './command.ts'
+
+export interface Leaf {
+  about: string
+  /** Among the first in the list of commands. */
+  common?: true
+  load: () => Promise<Command>
+}
+
+export interface Group {
+  about: string
+  common?: true
+  commands: Readonly<Record<string, Entry>>
+}
+
+export type Entry = Leaf | Group
+
+export function isGroup(entry: Entry): entry is Group {
+  return 'commands' in entry
+}
+
+export const root: Group = {
+  about: 'Secrets management that speaks the Vault HTTP API.',
+  commands: {
+    read: {
+      common: true,
+      about: 'Read data and retrieve secrets.',
+      load: async () => (await import('./commands/read.ts')).read,
+    },
+    write: {
+      common: true,
+      about: 'Write data, configuration and secrets.',
+      load: async () => (await import('./commands/write.ts')).write,
+    },
+    delete: {
+      common: true,
+      about: 'Delete secrets and configuration.',
+      load: async () => (await import('./commands/delete.ts')).remove,
+    },
+    list: { common: true, about: 'List data or secrets.', load: async () => (await import('./commands/list.ts')).list },
+    login: {
+      common: true,
+      about: 'Log in and keep the token for the commands that follow.',
+      load: async () => (await import('./commands/login.ts')).login,
+    },
+    status: {
+      common: true,
+      about: 'Print whether the server is sealed, and how it is doing.',
+      load: async () => (await import('./commands/status.ts')).status,
+    },
+    unwrap: {
+      common: true,
+      about: 'Unwrap a wrapped secret.',
+      load: async () => (await import('./commands/unwrap.ts')).unwrap,
+    },
+    audit: {
+      about: 'Turn audit devices on and off.',
+      commands: {
+        disable: {
+          about: 'Turn an audit device off.',
+          load: async () => (await import('./commands/audit.ts')).disable,
+        },
+        enable: { about: 'Turn an audit device on.', load: async () => (await import('./commands/audit.ts')).enable },
+        list: { about: 'List audit devices.', load: async () => (await import('./commands/audit.ts')).list },
+      },
+    },
+    auth: {
+      about: 'Turn auth methods on and off, and adjust them.',
+      commands: {
+        disable: {
+          about: 'Turn an auth method off.',
+          load: async () => (await import('./commands/mounts.ts')).disableAuth,
+        },
+        enable: {
+          about: 'Turn an auth method on.',
+          load: async () => (await import('./commands/mount-enable.ts')).enableAuth,
+        },
+        help: {
+          about: 'Tell how to log in by an auth method.',
+          load: async () => (await import('./commands/auth-help.ts')).help,
+        },
+        list: { about: 'List auth methods.', load: async () => (await import('./commands/mounts.ts')).listAuth },
+        move: {
+          about: 'Move an auth method to another path.',
+          load: async () => (await import('./commands/mount-move.ts')).moveAuth,
+        },
+        tune: {
+          about: 'Adjust the settings of an auth method.',
+          load: async () => (await import('./commands/mount-enable.ts')).tuneAuth,
+        },
+      },
+    },
+    kv: {
+      about: 'Work with key/value secrets, of version 1 and 2.',
+      commands: {
+        delete: {
+          about: 'Delete versions of a secret; they can be undeleted.',
+          load: async () => (await import('./commands/kv-versions.ts')).remove,
+        },
+        destroy: {
+          about: 'Remove the data of versions for good.',
+          load: async () => (await import('./commands/kv-versions.ts')).destroy,
+        },
+        'enable-versioning': {
+          about: 'Turn a mount of version 1 into one of version 2.',
+          load: async () => (await import('./commands/kv-versions.ts')).enableVersioning,
+        },
+        get: { about: 'Read a secret.', load: async () => (await import('./commands/kv-get.ts')).get },
+        list: { about: 'List secrets below a path.', load: async () => (await import('./commands/kv-list.ts')).list },
+        metadata: {
+          about: 'Work with what is known about a secret besides its data.',
+          commands: {
+            delete: {
+              about: 'Delete a secret with all its versions and metadata.',
+              load: async () => (await import('./commands/kv-metadata.ts')).remove,
+            },
+            get: {
+              about: 'Read the metadata of a secret.',
+              load: async () => (await import('./commands/kv-metadata.ts')).get,
+            },
+            patch: {
+              about: 'Change some of the metadata of a secret.',
+              load: async () => (await import('./commands/kv-metadata.ts')).patch,
+            },
+            put: {
+              about: 'Set the metadata of a secret.',
+              load: async () => (await import('./commands/kv-metadata.ts')).put,
+            },
+          },
+        },
+        patch: {
+          about: 'Change some fields of a secret.',
+          load: async () => (await import('./commands/kv-patch.ts')).patch,
+        },
+        put: {
+          about: 'Write a secret: a new version of all its fields.',
+          load: async () => (await import('./commands/kv-put.ts')).put,
+        },
+        rollback: {
+          about: 'Write an earlier version again as the newest.',
+          load: async () => (await import('./commands/kv-rollback.ts')).rollback,
+        },
+        undelete: {
+          about: 'Bring deleted versions back.',
+          load: async () => (await import('./commands/kv-versions.ts')).undelete,
+        },
+      },
+    },
+    lease: {
+      about: 'Work with leases.',
+      commands: {
+        lookup: { about: 'Tell about a lease.', load: async () => (await import('./commands/lease.ts')).lookup },
+        renew: { about: 'Extend a lease.', load: async () => (await import('./commands/lease.ts')).renew },
+        revoke: {
+          about: 'End leases, and with them the secrets they stand for.',
+          load: async () => (await import('./commands/lease.ts')).revoke,
+        },
+      },
+    },
+    operator: {
+      about: 'Make, seal and unseal a server.',
+      commands: {
+        init: {
+          about: 'Initialize a server: make its keys and its first token.',
+          load: async () => (await import('./commands/operator-init.ts')).init,
+        },
+        'key-status': {
+          about: 'Tell about the key that encrypts the store.',
+          load: async () => (await import('./commands/operator.ts')).keyStatus,
+        },
+        seal: {
+          about: 'Seal a server: it forgets its keys and stops serving.',
+          load: async () => (await import('./commands/operator.ts')).seal,
+        },
+        unseal: {
+          about: 'Give a sealed server one of the keys it needs.',
+          load: async () => (await import('./commands/operator.ts')).unseal,
+        },
+      },
+    },
+    patch: {
+      about: 'Change some fields of data, configuration and secrets.',
+      load: async () => (await import('./commands/write.ts')).patch,
+    },
+    'path-help': {
+      about: 'Print what the server knows about a path.',
+      load: async () => (await import('./commands/path-help.ts')).pathHelp,
+    },
+    policy: {
+      about: 'Work with policies.',
+      commands: {
+        delete: { about: 'Delete a policy.', load: async () => (await import('./commands/policy.ts')).remove },
+        fmt: {
+          about: 'Bring the file of a policy into its usual form.',
+          load: async () => (await import('./commands/policy-fmt.ts')).fmt,
+        },
+        list: { about: 'List policies.', load: async () => (await import('./commands/policy.ts')).list },
+        read: { about: 'Print a policy.', load: async () => (await import('./commands/policy.ts')).read },
+        write: { about: 'Upload a policy.', load: async () => (await import('./commands/policy.ts')).write },
+      },
+    },
+    print: {
+      about: 'Print what is set on this machine.',
+      commands: {
+        token: {
+          about: 'Print the token that commands use.',
+          load: async () => (await import('./commands/print-token.ts')).token,
+        },
+      },
+    },
+    secrets: {
+      about: 'Turn secrets engines on and off, and adjust them.',
+      commands: {
+        disable: {
+          about: 'Turn a secrets engine off and delete all it holds.',
+          load: async () => (await import('./commands/mounts.ts')).disableSecrets,
+        },
+        enable: {
+          about: 'Turn a secrets engine on.',
+          load: async () => (await import('./commands/mount-enable.ts')).enableSecrets,
+        },
+        list: { about: 'List secrets engines.', load: async () => (await import('./commands/mounts.ts')).listSecrets },
+        move: {
+          about: 'Move a secrets engine to another path.',
+          load: async () => (await import('./commands/mount-move.ts')).moveSecrets,
+        },
+        tune: {
+          about: 'Adjust the settings of a secrets engine.',
+          load: async () => (await import('./commands/mount-enable.ts')).tuneSecrets,
+        },
+      },
+    },
+    token: {
+      about: 'Work with tokens.',
+      commands: {
+        capabilities: {
+          about: 'Print what a token may do on a path.',
+          load: async () => (await import('./commands/token.ts')).capabilities,
+        },
+        create: { about: 'Make a token.', load: async () => (await import('./commands/token-create.ts')).create },
+        lookup: { about: 'Tell about a token.', load: async () => (await import('./commands/token.ts')).lookup },
+        renew: { about: 'Extend the life of a token.', load: async () => (await import('./commands/token.ts')).renew },
+        revoke: {
+          about: 'End a token and its children.',
+          load: async () => (await import('./commands/token.ts')).revoke,
+        },
+      },
+    },
+    version: {
+      about: 'Print the version of this program.',
+      load: async () => (await import('./commands/version.ts')).version,
+    },
+  },
+}

@@ -1,0 +1,126 @@
+/**
+ * The audit devices that operators add beside the ledger, and the keys that lines are hashed with.
+ * Storage: `ledger` → { key }, `devices` → DeviceEntry[].
+ */
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import type { AuditDevice, AuditDeviceKind } from '#sdk/audit.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Storage } from '#sdk/storage.ts'
+import type { Audit } from './audit.ts'
+
+interface DeviceEntry {
+  path: string
+  type: string
+  description: string
+  options: Record<string, string>
+  local: boolean
+  /** base64; lines of this device are hashed with it. */
+  key: string
+}
+
+export interface DeviceSpec {
+  type: string
+  description: string
+  options: Record<string, string>
+  local: boolean
+}
+
+export type DeviceKinds = Readonly<Record<string, () => Promise<{ kind: AuditDeviceKind }>>>
+
+const LEDGER = 'ledger/'
+const MAX_DEVICES = 32
+
+export class AuditDevices {
+  readonly #audit: Audit
+  readonly #storage: Storage
+  readonly #kinds: DeviceKinds
+
+  constructor(options: { audit: Audit; storage: Storage; kinds: DeviceKinds }) {
+    this.#audit = options.audit
+    this.#storage = options.storage
+    this.#kinds = options.kinds
+  }
+
+  /**
+   * Puts the ledger first and opens what operators had enabled. One that cannot be opened keeps the server from
+   * unsealing: it would answer without the record somebody asked for.
+   */
+  async load(ledger: AuditDevice): Promise<void> {
+    this.#audit.add(LEDGER, ledger, {
+      key: await this.#ledgerKey(),
+      required: true,
+      logRaw: false,
+      hmacAccessor: true,
+      elideListResponses: false,
+    })
+    for (const entry of await this.#entries()) await this.#add(entry)
+  }
+
+  async enable(givenPath: string, spec: DeviceSpec): Promise<void> {
+    const path = devicePath(givenPath)
+    if (path === LEDGER) throw new ApiError('invalid_request', 'path already in use')
+    if (!this.#kinds[spec.type]) throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
+    const entry: DeviceEntry = { ...spec, path, key: randomBytes(32).toString('base64') }
+    await this.#storage.update<DeviceEntry[]>('devices', (entries = []) => {
+      if (entries.some((each) => each.path === path)) throw new ApiError('invalid_request', 'path already in use')
+      if (entries.length >= MAX_DEVICES) throw new ApiError('invalid_request', `no more than ${MAX_DEVICES} audit devices`)
+      return [...entries, entry]
+    })
+    try {
+      await this.#add(entry)
+    } catch (error) {
+      await this.#forget(path)
+      throw error
+    }
+  }
+
+  async disable(givenPath: string): Promise<void> {
+    const path = devicePath(givenPath)
+    if (path === LEDGER) throw new ApiError('invalid_request', 'the ledger cannot be disabled')
+    await this.#forget(path)
+    await this.#audit.remove(path)
+  }
+
+  hash(givenPath: string, input: string): string {
+    const path = devicePath(givenPath)
+    if (!this.#audit.names().includes(path)) throw new ApiError('invalid_request', `unknown audit backend "${path}"`)
+    return this.#audit.hash(path, input)
+  }
+
+  async describe(): Promise<Record<string, unknown>> {
+    const entries = (await this.#entries()).map(({ path, type, description, options, local }) => [
+      path, { description, local, options, path, type },
+    ])
+    return Object.fromEntries(entries)
+  }
+
+  async #add(entry: DeviceEntry): Promise<void> {
+    const load = this.#kinds[entry.type]
+    if (!load) throw new ApiError('invalid_request', `unknown backend type: "${entry.type}"`)
+    const { options } = entry
+    const device = await (await load()).kind.open(options)
+    this.#audit.add(entry.path, device, {
+      key: createSecretKey(entry.key, 'base64'),
+      logRaw: options['log_raw'] === 'true',
+      hmacAccessor: options['hmac_accessor'] !== 'false',
+      elideListResponses: options['elide_list_responses'] === 'true',
+    })
+  }
+
+  async #forget(path: string): Promise<void> {
+    await this.#storage.update<DeviceEntry[]>('devices', (entries = []) => entries.filter((each) => each.path !== path))
+  }
+
+  async #entries(): Promise<DeviceEntry[]> {
+    return (await this.#storage.get<DeviceEntry[]>('devices')) ?? []
+  }
+
+  async #ledgerKey(): Promise<KeyObject> {
+    await this.#storage.update<{ key: string }>('ledger', (entry) => entry ?? { key: randomBytes(32).toString('base64') })
+    return createSecretKey((await this.#storage.get<{ key: string }>('ledger'))!.key, 'base64')
+  }
+}
+
+function devicePath(given: string): string {
+  return `${given.replace(/^\/+|\/+$/g, '')}/`
+}

@@ -1,0 +1,391 @@
+/**
+ * Leases: what was given for a time, in the order in which it ends. Nothing of it is loaded at start: the worker reads
+ * only what is due.
+ *
+ * Stored below the prefix given:
+ *   id/<lease id>                     LeaseEntry; a token's names only the token, whose own entry has the rest
+ *   due/<ms>/t<token id>              {}
+ *   due/<ms>/s<hash of the lease id>  Pointer
+ *   owner/<token id>/<hash>           Pointer: what ends with a token
+ *   stuck/<hash>                      Pointer: given up after MAX_ATTEMPTS, shown to operators
+ */
+import { randomBase62 } from '#core/tokens/ids.ts'
+import type { Expiring } from '#core/tokens/expiry.ts'
+import type { Token } from '#core/tokens/token.ts'
+import type { Tokens } from '#core/tokens/tokens.ts'
+import { effectiveTtl, secondsLeft } from '#core/tokens/ttl.ts'
+import type { Clock, MountSettings, Reply } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
+import { capped, checkRenewable, endNow, forget, postpone, putDue } from './changes.ts'
+import { dueKey, isTokenLease, type LeaseEntry, nameOf, parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+import { eachKey, tidy } from './pages.ts'
+import { Worker } from './worker.ts'
+
+/** Requests that may be making something at the same time. */
+const MAX_OPEN_SLOTS = 10_000
+/** Room for the random end and the prefix, so that every key stays below what the store takes. */
+const MAX_PATH_BYTES = 800
+const LEASE_LETTERS = 24
+/** Read and ended together. */
+const BATCH = 200
+const AT_ONCE = 8
+/** Shown at once. */
+const PAGE = 1000
+
+export interface SecretCall {
+  leaseId: string
+  path: string
+  /** Accessor of the mount. */
+  mount: string
+  revoke: Record<string, unknown>
+}
+
+export interface LeaseOptions {
+  storage: Storage
+  clock: Clock
+  tokens: Tokens
+  /** Find the mount and let its engine take back what it made. Must not mind if that is gone already. */
+  revokeSecret: (call: SecretCall) => Promise<void>
+  renewSecret: (call: SecretCall & { ttlSeconds: number }) => Promise<void>
+  /** Told when a round of the worker fails as a whole. */
+  failed?: (error: unknown) => void
+}
+
+export interface LeaseMount {
+  accessor: string
+  settings: MountSettings
+}
+
+export interface Kept {
+  leaseId: string
+  ttlSeconds: number
+  renewable: boolean
+  warnings: string[]
+}
+
+export interface LeaseSlot {
+  /** @throws ApiError `permission_denied` if the token ended meanwhile; then take back what was made */
+  fill(lease: NonNullable<Reply['lease']>): Promise<Kept>
+  /** Always, in the end. */
+  release(): void
+}
+
+export interface LeaseInfo {
+  leaseId: string
+  issuedAt: Date
+  expiresAt: Date | undefined
+  renewedAt: Date | undefined
+  renewable: boolean
+  ttlSeconds: number
+}
+
+export class Leases {
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #tokens: Tokens
+  readonly #revokeSecret: LeaseOptions['revokeSecret']
+  readonly #renewSecret: LeaseOptions['renewSecret']
+  readonly #worker: Worker
+  #openSlots = 0
+
+  constructor({ storage, clock, tokens, revokeSecret, renewSecret, failed = () => {} }: LeaseOptions) {
+    this.#storage = storage
+    this.#clock = clock
+    this.#tokens = tokens
+    this.#revokeSecret = revokeSecret
+    this.#renewSecret = renewSecret
+    this.#worker = new Worker(clock, () => this.round(), failed)
+    tokens.indexExpiry({ change: (...change) => this.#indexToken(...change) })
+    tokens.onRevoke(({ id }) => this.#endOf(id))
+  }
+
+  /** Start the worker. On one thread of one process; the others only make leases. */
+  run(): void {
+    this.#worker.run()
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.stop()
+  }
+
+  /** Somebody else made something due: look soon. */
+  wake(): void {
+    this.#worker.wakeAt(0)
+  }
+
+  /**
+   * A slot first, the credential after.
+   *
+   * @throws ApiError `too_many_requests` when too many are being made, `invalid_request` for a path too long to track
+   */
+  reserve({ path, token, mount }: { path: string; token: Token; mount: LeaseMount }): LeaseSlot {
+    if (this.#openSlots >= MAX_OPEN_SLOTS)
+      throw new ApiError('too_many_requests', 'too many requests are making leases')
+    let open = true
+    this.#openSlots++
+    return {
+      fill: (lease) => this.#register(path, token, mount, lease),
+      release: () => {
+        if (open) this.#openSlots--
+        open = false
+      },
+    }
+  }
+
+  /** @throws ApiError `invalid_request` for a lease that is not there, over, or not renewable */
+  async renew(leaseId: string, incrementSeconds: number, settings?: MountSettings): Promise<Kept> {
+    const now = this.#clock.now()
+    const entry = await this.#storage.get<LeaseEntry>(`id/${leaseId}`)
+    if (!entry) throw new ApiError('invalid_request', 'lease not found')
+    if (isTokenLease(entry)) throw new ApiError('invalid_request', 'tokens cannot be renewed through this endpoint')
+    checkRenewable(entry, now)
+    const ttl = effectiveTtl({
+      defaultSeconds: settings?.defaultLeaseTtlSeconds ?? entry.ttl_seconds,
+      maxSeconds: Math.min(settings?.maxLeaseTtlSeconds ?? entry.max_ttl_seconds, entry.max_ttl_seconds),
+      incrementSeconds,
+      ttlSeconds: entry.ttl_seconds,
+      startedAt: new Date(entry.issued_at_ms),
+      now,
+    })
+    const ttlSeconds = capped(ttl.seconds, entry.latest_ms, now)
+    await this.#renewSecret({ leaseId, path: entry.path, mount: entry.mount, revoke: entry.revoke, ttlSeconds })
+    await this.#storage.transact(async (transaction) => {
+      const current = await transaction.get<SecretLease>(`id/${leaseId}`)
+      if (!current) throw new ApiError('invalid_request', 'lease not found')
+      checkRenewable(current, now)
+      const expiresAtMs = now.getTime() + ttlSeconds * 1000
+      const renewed = { ...current, expires_at_ms: expiresAtMs, last_renewal_at_ms: now.getTime() }
+      putDue(transaction, leaseId, renewed, expiresAtMs)
+    })
+    return { leaseId, ttlSeconds, renewable: true, warnings: ttl.warnings }
+  }
+
+  /**
+   * End a lease now. One that is not there is over already.
+   *
+   * @param options.sync   wait until it is taken back, and fail if that fails (it is tried again later in any case)
+   * @param options.force  forget it even if it cannot be taken back
+   */
+  async revoke(leaseId: string, { sync = true, force = false } = {}): Promise<void> {
+    const nowMs = this.#clock.now().getTime()
+    const tokenId = await this.#storage.transact(async (transaction) => {
+      const entry = await transaction.get<LeaseEntry>(`id/${leaseId}`)
+      if (!entry || isTokenLease(entry)) return entry?.token
+      endNow(transaction, leaseId, entry, nowMs)
+      return undefined
+    })
+    if (tokenId !== undefined) return await this.#tokens.revokeById(tokenId)
+    if (sync || force) await this.#takeBack(leaseId, nowMs, { force, report: true })
+    else this.wake()
+  }
+
+  /** End all below a path, or the one lease of that id. Goes through all of them before it tells of failures. */
+  async revokePrefix(prefix: string, options: { sync?: boolean; force?: boolean } = {}): Promise<void> {
+    if (!prefix.endsWith('/')) {
+      if ((await this.#storage.get(`id/${prefix}`)) !== undefined) return await this.revoke(prefix, options)
+      prefix = `${prefix}/`
+    }
+    let failed = 0
+    let cause: unknown
+    await eachKey(this.#storage, `id/${prefix}`, async (key) => {
+      try {
+        await this.revoke(key.slice(3), options)
+      } catch (error) {
+        failed++
+        cause ??= error
+      }
+    })
+    if (failed > 0)
+      throw new ApiError('upstream_failed', `failed to revoke ${failed} leases below "${prefix}"`, { cause })
+  }
+
+  async lookup(leaseId: string): Promise<LeaseInfo | undefined> {
+    const entry = await this.#storage.get<LeaseEntry>(`id/${leaseId}`)
+    if (!entry) return undefined
+    const kept = isTokenLease(entry) ? (await this.#tokens.byId(entry.token))?.entry : entry
+    if (!kept) return undefined
+    return {
+      leaseId,
+      issuedAt: new Date('issued_at_ms' in kept ? kept.issued_at_ms : kept.created_at_ms),
+      expiresAt: new Date(kept.expires_at_ms),
+      renewedAt: kept.last_renewal_at_ms === undefined ? undefined : new Date(kept.last_renewal_at_ms),
+      renewable: kept.renewable ?? false,
+      ttlSeconds: secondsLeft(kept.expires_at_ms, this.#clock.now()),
+    }
+  }
+
+  /** Names one level below a path, as the store lists them. */
+  async list(prefix: string, page?: Page): Promise<string[]> {
+    const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
+    return await this.#storage.list(`id/${folder}`, page)
+  }
+
+  async count(prefix = ''): Promise<number> {
+    let count = 0
+    await eachKey(this.#storage, `id/${prefix}`, async () => {
+      count++
+    })
+    return count
+  }
+
+  /** Leases that could not be taken back, with what was said last. */
+  async irrevocable(page: Page = {}): Promise<{ leaseId: string; error: string }[]> {
+    const found: { leaseId: string; error: string }[] = []
+    for (const name of await this.#storage.list('stuck/', { limit: PAGE, ...page })) {
+      const pointer = await this.#storage.get<Pointer>(`stuck/${name}`)
+      const entry = pointer && (await this.#storage.get<SecretLease>(`id/${pointer.lease}`))
+      if (pointer && entry) found.push({ leaseId: pointer.lease, error: entry.error ?? '' })
+    }
+    return found
+  }
+
+  /** Remove index entries that point nowhere. */
+  async tidy(): Promise<void> {
+    await tidy(this.#storage, this.#tokens)
+  }
+
+  /**
+   * End all that is due, in order, some at a time.
+   *
+   * @returns when the next one is due
+   */
+  async round(): Promise<number | undefined> {
+    await this.#tokens.resume()
+    let after: string | undefined
+    for (;;) {
+      const nowMs = this.#clock.now().getTime()
+      const keys = await this.#storage.keys('due/', { after, limit: BATCH })
+      const due = keys.filter((key) => parseDueKey(key).dueAtMs <= nowMs)
+      await this.#endDue(due, nowMs)
+      after = due.at(-1)
+      if (due.length < keys.length) return parseDueKey(keys[due.length]!).dueAtMs
+      if (keys.length < BATCH) return undefined
+    }
+  }
+
+  async #endDue(due: readonly string[], nowMs: number): Promise<void> {
+    const secrets: string[] = []
+    const tokens: string[] = []
+    for (const key of due) {
+      const { kind, name } = parseDueKey(key)
+      if (kind === 't') tokens.push(name)
+      else secrets.push(key)
+    }
+    await this.#tokens.expire(tokens)
+    for (let from = 0; from < secrets.length; from += AT_ONCE) {
+      await Promise.all(secrets.slice(from, from + AT_ONCE).map((key) => this.#endSecret(key, nowMs)))
+    }
+  }
+
+  async #endSecret(key: string, nowMs: number): Promise<void> {
+    const pointer = await this.#storage.get<Pointer>(key)
+    if (pointer) await this.#takeBack(pointer.lease, nowMs, { force: false, report: false })
+  }
+
+  async #takeBack(
+    leaseId: string,
+    nowMs: number,
+    { force, report }: { force: boolean; report: boolean },
+  ): Promise<void> {
+    const entry = await this.#storage.get<SecretLease>(`id/${leaseId}`)
+    // Renewed or ended since it was found to be due.
+    if (!entry || entry.expires_at_ms > nowMs) return
+    let failure: unknown
+    try {
+      await this.#revokeSecret({ leaseId, path: entry.path, mount: entry.mount, revoke: entry.revoke })
+    } catch (error) {
+      failure = error
+    }
+    await this.#storage.transact(async (transaction) => {
+      const current = await transaction.get<SecretLease>(`id/${leaseId}`)
+      if (!current) return
+      if (failure === undefined || force) forget(transaction, leaseId, current)
+      else postpone(transaction, leaseId, current, nowMs, failure)
+    })
+    if (failure !== undefined && report && !force) throw failure
+  }
+
+  async #register(path: string, token: Token, mount: LeaseMount, lease: NonNullable<Reply['lease']>): Promise<Kept> {
+    if (token.spent) {
+      throw new ApiError(
+        'invalid_request',
+        'Secret cannot be returned; token had one use left, so leased credentials were immediately revoked.',
+      )
+    }
+    if (Buffer.byteLength(path) > MAX_PATH_BYTES)
+      throw new ApiError('invalid_request', 'the path is too long for a lease')
+    const now = this.#clock.now()
+    const { defaultLeaseTtlSeconds: defaultSeconds, maxLeaseTtlSeconds: maxSeconds } = mount.settings
+    const ttl = effectiveTtl({
+      defaultSeconds,
+      maxSeconds,
+      ttlSeconds: lease.ttlSeconds,
+      ownMaxSeconds: lease.maxTtlSeconds,
+      startedAt: now,
+      now,
+    })
+    const batch = token.type === 'batch'
+    const latestMs = batch ? token.entry.expires_at_ms : undefined
+    const ttlSeconds = capped(ttl.seconds, latestMs, now)
+    const leaseId = `${path.replace(/\/+$/, '')}/${randomBase62(LEASE_LETTERS)}`
+    const owner = batch ? token.entry.parent : token.id
+    const dueAtMs = now.getTime() + ttlSeconds * 1000
+    const entry: SecretLease = {
+      mount: mount.accessor,
+      path,
+      revoke: lease.revoke,
+      issued_at_ms: now.getTime(),
+      expires_at_ms: dueAtMs,
+      due_at_ms: 0,
+      ttl_seconds: ttl.seconds,
+      max_ttl_seconds: lease.maxTtlSeconds > 0 ? Math.min(lease.maxTtlSeconds, maxSeconds) : maxSeconds,
+      renewable: lease.renewable,
+      ...(owner !== undefined && { owner }),
+      ...(latestMs !== undefined && { latest_ms: latestMs }),
+    }
+    await this.#storage.transact(async (transaction) => {
+      if (owner !== undefined && !(await this.#tokens.stands(transaction, owner))) {
+        throw new ApiError('permission_denied', 'permission denied', {
+          reason: 'the token ended while this was made for it',
+        })
+      }
+      putDue(transaction, leaseId, entry, dueAtMs)
+      if (owner !== undefined) transaction.put<Pointer>(`owner/${owner}/${nameOf(leaseId)}`, { lease: leaseId })
+    })
+    this.#worker.wakeAt(dueAtMs)
+    return { leaseId, ttlSeconds, renewable: lease.renewable, warnings: ttl.warnings }
+  }
+
+  /** Within the transaction that changes the token. */
+  #indexToken(transaction: StorageTransaction, before: Expiring | undefined, after: Expiring | undefined): void {
+    const here = transaction.in(this.#storage)
+    if (before) here.delete(dueKey(before.dueAtMs, 't', before.tokenId))
+    if (before && !after) here.delete(`id/${before.leaseId}`)
+    if (!after) return
+    here.put(dueKey(after.dueAtMs, 't', after.tokenId), {})
+    if (!before) here.put<LeaseEntry>(`id/${after.leaseId}`, { token: after.tokenId })
+    this.#worker.wakeAt(after.dueAtMs)
+  }
+
+  /** A token ended: so does what was made for it. The worker takes it back. */
+  async #endOf(tokenId: string): Promise<void> {
+    const prefix = `owner/${tokenId}/`
+    let keys: string[]
+    while ((keys = await this.#storage.keys(prefix, { limit: BATCH })).length > 0) {
+      const nowMs = this.#clock.now().getTime()
+      const some = keys
+      await this.#storage.transact(async (transaction) => {
+        for (const key of some) {
+          const pointer = await transaction.get<Pointer>(key)
+          const entry = pointer && (await transaction.get<SecretLease>(`id/${pointer.lease}`))
+          transaction.delete(key)
+          if (!pointer || !entry) continue
+          const { owner: _, ...free } = entry
+          if (entry.due_at_ms !== 0) endNow(transaction, pointer.lease, free, nowMs)
+        }
+      })
+      this.wake()
+    }
+  }
+}

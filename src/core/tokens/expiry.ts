@@ -1,0 +1,54 @@
+/** Where tokens tell when they end. Leases, which keep that order, stand above tokens: they hand in what is called here. */
+import { ApiError } from '#sdk/errors.ts'
+import type { StorageTransaction } from '#sdk/storage.ts'
+import { ROOT_PATH, type TokenEntry } from './token.ts'
+
+export interface Expiring {
+  tokenId: string
+  leaseId: string
+  dueAtMs: number
+}
+
+export interface ExpiryIndex {
+  /**
+   * @param before  undefined: it was not there or had no end
+   * @param after  undefined: it is gone or has no end
+   */
+  change(transaction: StorageTransaction, before: Expiring | undefined, after: Expiring | undefined): void
+}
+
+export class Expiry {
+  index: ExpiryIndex | undefined
+
+  change(
+    transaction: StorageTransaction,
+    id: string,
+    before: TokenEntry | undefined,
+    after: TokenEntry | undefined,
+  ): void {
+    const [old, fresh] = [expiringOf(id, before), expiringOf(id, after)]
+    if (old?.dueAtMs === fresh?.dueAtMs) return
+    // A token that nobody would ever end must not be made.
+    if (!this.index) throw new ApiError('internal', 'internal error', { reason: 'nobody keeps the order of expiry' })
+    this.index.change(transaction, old, fresh)
+  }
+}
+
+function expiringOf(id: string, entry: TokenEntry | undefined): Expiring | undefined {
+  const dueAtMs = entry && dueAt(entry)
+  return dueAtMs ? { tokenId: id, leaseId: leaseIdOf(id, entry), dueAtMs } : undefined
+}
+
+/** 0: never. */
+export function dueAt(entry: Readonly<TokenEntry>): number {
+  return entry.due_at_ms ?? entry.expires_at_ms
+}
+
+export function leaseIdOf(id: string, entry: Readonly<TokenEntry>): string {
+  return `${entry.path.replace(/\/+$/, '')}/h${id}`
+}
+
+/** The tokens that stand at the beginning have none. */
+export function hasLease(entry: Readonly<TokenEntry>): boolean {
+  return entry.path !== ROOT_PATH
+}

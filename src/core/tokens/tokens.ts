@@ -1,0 +1,374 @@
+/**
+ * Tokens: who is asking, how long and how often they may, and what ends with them.
+ *
+ * Stored below the prefix given:
+ *   salt                        the key that names tokens; a token's id is HMAC-SHA256(salt, token)
+ *   id/<id>                     TokenEntry
+ *   accessor/<accessor>         { id }
+ *   child/<parent id>/<id>      {}: who ends when the parent does
+ *   gone/<id>                   {}: dead, but what hung on it is not all cleaned up (revocation.ts)
+ *   batch/<term>                keys of batch tokens (batch.ts)
+ *
+ * A token is good only while every token above it is: lookups walk up. So one write ends a whole tree at once, and the
+ * entries below it may go in their own time.
+ */
+import { createHmac, hash, randomBytes } from 'node:crypto'
+import type { Clock } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
+import { BATCH_PREFIX, BatchTokens, MAX_BATCH_BYTES } from './batch.ts'
+import { Expiry, type ExpiryIndex } from './expiry.ts'
+import { randomBase62 } from './ids.ts'
+import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
+import { type RevokeListener, Revocation } from './revocation.ts'
+import { isAlive, makeToken, SPENT, type Token, type TokenEntry } from './token.ts'
+import { effectiveTtl } from './ttl.ts'
+
+const SERVICE_PREFIX = 'hvs.'
+/** 143 bits. */
+const TOKEN_LETTERS = 24
+const ACCESSOR_LETTERS = 24
+/** Lookups walk up this far at most. */
+export const MAX_GENERATIONS = 256
+const MAX_TOKEN_BYTES = MAX_BATCH_BYTES
+const MAX_CUSTOM_ID_BYTES = 256
+const MAX_CACHED_TOKENS = 10_000
+/** How long the request that took the last use may take before the rest of the token is cleaned up under it. */
+const LAST_USE_MS = 60_000
+
+export interface RenewLimits {
+  incrementSeconds: number
+  defaultSeconds: number
+  maxSeconds: number
+  /** What the role or the auth method says now; without it, what the token was made with. */
+  ttlSeconds?: number
+  periodSeconds?: number
+  ownMaxSeconds?: number
+  explicitMaxSeconds?: number
+  grant?: TokenEntry['grant']
+}
+
+export class Tokens {
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #batch: BatchTokens
+  readonly #expiry = new Expiry()
+  readonly #revocation: Revocation
+  /** By a hash of the token: what to compare with the store, which alone decides. Oldest first. */
+  readonly #cache = new Map<string, Token>()
+  #salt: Buffer | undefined
+
+  constructor({ storage, clock }: { storage: Storage; clock: Clock }) {
+    this.#storage = storage
+    this.#clock = clock
+    this.#batch = new BatchTokens(storage)
+    this.#revocation = new Revocation(storage, this.#expiry)
+  }
+
+  /** After every unseal, before anything else. */
+  async prepare(): Promise<void> {
+    const made = randomBytes(32).toString('base64')
+    await this.#storage.update<string>('salt', (salt) => salt ?? made)
+    this.#salt = Buffer.from((await this.#storage.get<string>('salt'))!, 'base64')
+  }
+
+  /**
+   * At initialisation, as part of its transaction: the salt and the first token, which may do anything and never ends.
+   *
+   * @param id  the token itself, for dev mode; else a random one
+   * @returns the token
+   */
+  setup(transaction: Pick<StorageTransaction, 'in'>, id?: string): string {
+    const here = transaction.in(this.#storage)
+    const salt = randomBytes(32)
+    here.put('salt', salt.toString('base64'))
+    if (id !== undefined) checkCustomId(id)
+    const text = id ?? newServiceToken()
+    const entry = { ...entryOf(ROOT_SPEC, this.#clock.now()), accessor: randomBase62(ACCESSOR_LETTERS) }
+    const name = idOf(salt, text)
+    here.put(`id/${name}`, entry)
+    here.put(`accessor/${entry.accessor}`, { id: name })
+    return text
+  }
+
+  /** On seal: keeps nothing in memory that was behind it. */
+  forget(): void {
+    this.#salt = undefined
+    this.#batch.forget()
+    this.#cache.clear()
+  }
+
+  /** Who keeps the order of expiry; told within the transaction that changes a token. */
+  indexExpiry(index: ExpiryIndex): void {
+    this.#expiry.index = index
+  }
+
+  /** What else ends with a token. May be called more than once for one, and must not mind. */
+  onRevoke(listener: RevokeListener): void {
+    this.#revocation.listeners.push(listener)
+  }
+
+  /**
+   * The token that was presented, if it may be used now.
+   *
+   * @param options.spent  also one whose last use was just taken: for the request that took it
+   */
+  async lookup(text: string, options: { spent?: boolean } = {}): Promise<Token | undefined> {
+    if (text === '' || text.length > MAX_TOKEN_BYTES) return undefined
+    const name = hash('sha256', text, 'base64url')
+    const nowMs = this.#clock.now().getTime()
+    let token = this.#cache.get(name)
+    if (token?.type !== 'batch') token = await this.#current(text, name, token)
+    else this.#saltOrSealed()
+    if (!token || !isAlive(token.entry, nowMs)) return undefined
+    if (token.numUses === SPENT && !options.spent) return undefined
+    return token.entry.parent === undefined || (await this.#ancestorsAlive(token.entry, nowMs)) ? token : undefined
+  }
+
+  /**
+   * Take one use of a token that has a limited number of them. Of many at once, only as many pass as there are uses.
+   *
+   * @returns the token with what is left, `spent` if that was the last: then `finish` after the request. Undefined: none was left.
+   */
+  async use(token: Token): Promise<Token | undefined> {
+    if (token.numUses === 0) return token
+    const after = await this.#storage.transact(async (transaction) => {
+      const entry = await transaction.get<TokenEntry>(`id/${token.id}`)
+      if (!entry?.uses_left || entry.uses_left === SPENT) return undefined
+      const last = entry.uses_left === 1
+      const used: TokenEntry = { ...entry, uses_left: last ? SPENT : entry.uses_left - 1 }
+      if (last) used.due_at_ms = this.#clock.now().getTime() + LAST_USE_MS
+      transaction.put(`id/${token.id}`, used)
+      if (last) this.#expiry.change(transaction, token.id, entry, used)
+      return used
+    })
+    // The audit tells how many uses there were when the request came.
+    return after && Object.freeze({ ...makeToken(token.id, token.text, 'service', after), auditAuth: token.auditAuth })
+  }
+
+  /** After the request that took the last use. */
+  async finish(token: Token): Promise<void> {
+    await this.#revocation.revoke(token.id)
+  }
+
+  /**
+   * Make a token and all that belongs to it in one transaction.
+   *
+   * @throws ApiError `invalid_request` for an explicit id that is taken, `permission_denied` when the parent died meanwhile
+   */
+  async create(spec: CreateSpec): Promise<Issued> {
+    const now = this.#clock.now()
+    const entry = entryOf(spec, now)
+    if ((entry.generation ?? 0) > MAX_GENERATIONS) {
+      throw new ApiError('invalid_request', `tokens may not have more than ${MAX_GENERATIONS} generations above them`)
+    }
+    if (spec.type === 'batch') {
+      const text = await this.#batch.seal(entry, now.getTime())
+      return { text, token: makeToken(this.#id(text), text, 'batch', entry), warnings: [] }
+    }
+    if (spec.id !== undefined) checkCustomId(spec.id)
+    entry.accessor = randomBase62(ACCESSOR_LETTERS)
+    const text = spec.id ?? newServiceToken()
+    const id = this.#id(text)
+    const token = makeToken(id, text, 'service', entry)
+    // What hung on an earlier token of the same name must not be taken for this one's.
+    if (spec.id !== undefined) await this.#revocation.clean([id])
+    await this.#storage.transact(async (transaction) => {
+      if (spec.id !== undefined && (await isTaken(transaction, id))) {
+        throw new ApiError('invalid_request', 'cannot create a token with a duplicate ID')
+      }
+      if (entry.parent !== undefined) {
+        const parent = await transaction.get<TokenEntry>(`id/${entry.parent}`)
+        if (!parent || !isAlive(parent, now.getTime())) {
+          throw new ApiError('permission_denied', 'permission denied', { reason: 'the parent token is gone' })
+        }
+        transaction.put(`child/${entry.parent}/${id}`, {})
+      }
+      transaction.put(`id/${id}`, entry)
+      transaction.put(`accessor/${entry.accessor}`, { id })
+      this.#expiry.change(transaction, id, undefined, entry)
+      spec.also?.(transaction, token)
+    })
+    return { text, token, warnings: [] }
+  }
+
+  /** The token of a successful log-in. */
+  async login(login: Login): Promise<Issued> {
+    const { spec, warnings } = loginSpec(login, this.#clock.now())
+    return { ...(await this.create(spec)), warnings }
+  }
+
+  /** A token that may do anything and never ends: at initialisation, in dev mode, from generate-root. */
+  async createRoot(id?: string): Promise<Issued> {
+    return await this.create({ ...ROOT_SPEC, ...(id !== undefined && { id }) })
+  }
+
+  async lookupByAccessor(accessor: string): Promise<Token | undefined> {
+    this.#saltOrSealed()
+    if (!/^[0-9A-Za-z.]{1,64}$/.test(accessor)) return undefined
+    const found = await this.#storage.get<{ id: string }>(`accessor/${accessor}`)
+    return found && (await this.byId(found.id))
+  }
+
+  /** By what `Token.id` holds. Its `text` is empty. */
+  async byId(id: string): Promise<Token | undefined> {
+    const entry = await this.#storage.getShared<TokenEntry>(`id/${id}`)
+    const nowMs = this.#clock.now().getTime()
+    if (!entry || !isAlive(entry, nowMs) || entry.uses_left === SPENT || !(await this.#ancestorsAlive(entry, nowMs)))
+      return undefined
+    return makeToken(id, '', 'service', entry)
+  }
+
+  /** Whether there is a token of that id, alive or yet to be cleaned up. */
+  async exists(id: string): Promise<boolean> {
+    return (await this.#storage.getShared(`id/${id}`)) !== undefined
+  }
+
+  async accessors(page?: Page): Promise<string[]> {
+    return await this.#storage.list('accessor/', page)
+  }
+
+  /**
+   * Whether a token is there, as part of somebody else's transaction, which then fails if the token ends at the same
+   * time: what is made for a token must not outlive it unseen.
+   */
+  async stands(transaction: StorageTransaction, id: string): Promise<boolean> {
+    return (await transaction.in(this.#storage).get<TokenEntry>(`id/${id}`)) !== undefined
+  }
+
+  /** @throws ApiError `invalid_request` when it cannot be renewed: batch, no lease, not renewable, past its end */
+  async renew(token: Token, limits: RenewLimits): Promise<{ token: Token; seconds: number; warnings: string[] }> {
+    if (token.type === 'batch') throw new ApiError('invalid_request', 'batch tokens cannot be renewed')
+    const now = this.#clock.now()
+    let renewed: { entry: TokenEntry; seconds: number; warnings: string[] } | undefined
+    await this.#storage.transact(async (transaction) => {
+      const entry = await transaction.get<TokenEntry>(`id/${token.id}`)
+      if (!entry) throw new ApiError('invalid_request', 'token not found')
+      if (!entry.renewable || entry.expires_at_ms === 0) throw new ApiError('invalid_request', 'lease is not renewable')
+      if (!isAlive(entry, now.getTime())) throw new ApiError('invalid_request', 'lease expired')
+      const ttl = effectiveTtl({
+        defaultSeconds: limits.defaultSeconds,
+        maxSeconds: limits.maxSeconds,
+        incrementSeconds: limits.incrementSeconds,
+        ttlSeconds: limits.ttlSeconds ?? entry.granted_ttl_seconds ?? entry.ttl_seconds,
+        periodSeconds: limits.periodSeconds ?? entry.period_seconds ?? 0,
+        ownMaxSeconds: limits.ownMaxSeconds ?? 0,
+        explicitMaxSeconds: limits.explicitMaxSeconds ?? entry.explicit_max_ttl_seconds ?? 0,
+        startedAt: new Date(entry.created_at_ms),
+        now,
+      })
+      const after: TokenEntry = { ...entry, last_renewal_at_ms: now.getTime() }
+      after.expires_at_ms = now.getTime() + ttl.seconds * 1000
+      after.granted_ttl_seconds = ttl.seconds
+      if (limits.grant) after.grant = limits.grant
+      transaction.put(`id/${token.id}`, after)
+      this.#expiry.change(transaction, token.id, entry, after)
+      renewed = { entry: after, ...ttl }
+    })
+    const { entry, seconds, warnings } = renewed!
+    return { token: makeToken(token.id, token.text, 'service', entry), seconds, warnings }
+  }
+
+  /** End it and every token below it. When this returns, all are gone and what hung on them was told. */
+  async revoke(token: Token): Promise<void> {
+    if (token.type === 'batch') throw new ApiError('invalid_request', 'batch tokens cannot be revoked')
+    await this.#revocation.revoke(token.id)
+  }
+
+  /** End it, but let its children live on without a parent. */
+  async revokeOrphan(token: Token): Promise<void> {
+    if (token.type === 'batch') throw new ApiError('invalid_request', 'batch tokens cannot be revoked')
+    await this.#revocation.revokeOrphan(token.id)
+  }
+
+  /** For the expiry worker: end those that are due, by id. */
+  async expire(ids: readonly string[]): Promise<void> {
+    await this.#revocation.expire(ids, this.#clock.now().getTime())
+  }
+
+  /** End one by id, due or not. */
+  async revokeById(id: string): Promise<void> {
+    await this.#revocation.revoke(id)
+  }
+
+  /** Go on with revocations that a crash or a failure cut off. */
+  async resume(): Promise<void> {
+    await this.#revocation.resume()
+  }
+
+  /** Remove index entries that point nowhere. */
+  async tidy(): Promise<void> {
+    await this.#revocation.resume()
+    await this.#revocation.tidy()
+  }
+
+  async #current(text: string, name: string, kept: Token | undefined): Promise<Token | undefined> {
+    if (!kept && text.startsWith(BATCH_PREFIX)) {
+      this.#saltOrSealed()
+      const entry = await this.#batch.open(text)
+      return entry && this.#keep(name, makeToken(this.#id(text), text, 'batch', freezeEntry(entry)))
+    }
+    const id = kept?.id ?? this.#id(text)
+    const entry = await this.#storage.getShared<TokenEntry>(`id/${id}`)
+    if (kept && kept.entry === entry) return kept
+    if (!entry) this.#cache.delete(name)
+    return entry && this.#keep(name, makeToken(id, text, 'service', entry))
+  }
+
+  #keep(name: string, token: Token): Token {
+    this.#cache.set(name, token)
+    if (this.#cache.size > MAX_CACHED_TOKENS) this.#cache.delete(this.#cache.keys().next().value!)
+    return token
+  }
+
+  async #ancestorsAlive(entry: Readonly<TokenEntry>, nowMs: number): Promise<boolean> {
+    let parent = entry.parent
+    for (let generation = 0; parent !== undefined; generation++) {
+      const above: Readonly<TokenEntry> | undefined = await this.#storage.getShared<TokenEntry>(`id/${parent}`)
+      if (!above || !isAlive(above, nowMs) || generation > MAX_GENERATIONS) return false
+      parent = above.parent
+    }
+    return true
+  }
+
+  #id(text: string): string {
+    return idOf(this.#saltOrSealed(), text)
+  }
+
+  #saltOrSealed(): Buffer {
+    if (!this.#salt) throw new ApiError('sealed', 'Vault is sealed')
+    return this.#salt
+  }
+}
+
+function newServiceToken(): string {
+  return SERVICE_PREFIX + randomBase62(TOKEN_LETTERS)
+}
+
+function idOf(salt: Buffer, text: string): string {
+  return createHmac('sha256', salt).update(text).digest('base64url')
+}
+
+async function isTaken(transaction: StorageTransaction, id: string): Promise<boolean> {
+  const [token, remains] = await Promise.all([transaction.get(`id/${id}`), transaction.get(`gone/${id}`)])
+  return token !== undefined || remains !== undefined
+}
+
+function checkCustomId(id: string): void {
+  if (id.startsWith('s.') || id.startsWith(SERVICE_PREFIX)) {
+    throw new ApiError(
+      'invalid_request',
+      `custom token ID cannot have the '${id.startsWith('s.') ? 's.' : SERVICE_PREFIX}' prefix`,
+    )
+  }
+  if (id.includes('.')) throw new ApiError('invalid_request', `custom token ID cannot have a '.' in the value`)
+  if (id === '' || Buffer.byteLength(id) > MAX_CUSTOM_ID_BYTES) {
+    throw new ApiError('invalid_request', `custom token ID must have 1 to ${MAX_CUSTOM_ID_BYTES} bytes`)
+  }
+}
+
+function freezeEntry(entry: TokenEntry): Readonly<TokenEntry> {
+  Object.freeze(entry.policies)
+  if (entry.metadata) Object.freeze(entry.metadata)
+  return Object.freeze(entry)
+}

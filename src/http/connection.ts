@@ -1,0 +1,58 @@
+/** What is remembered of a connection from one request to the next. */
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Peer } from './decode.ts'
+import type { ProtocolError } from './errors.ts'
+
+export interface Connection {
+  peer: Peer
+  requestsLeft: number
+  /** The answer to its latest request while it is not out. Answers leave in order: when this one is out, all are. */
+  latest: ServerResponse | undefined
+  /** Ends the request whose body is being read, with an answer. */
+  abort: ((error: ProtocolError) => void) | undefined
+  /** Bytes before the next request may be a body: one with a length was received. */
+  hadBody: boolean
+  /** Nothing more is taken from it. */
+  closing: boolean
+  /** The method that was sent, while the parser is shown a stand-in for it. */
+  renamed: 'LIST' | 'SCAN' | undefined
+  /** What node:http listens with, so that it can be taken off again. */
+  listeners: Map<string, (...args: unknown[]) => void>
+}
+
+export function createConnection(socket: Socket, maxRequests: number): Connection {
+  return {
+    peer: peerOf(socket),
+    requestsLeft: maxRequests,
+    latest: undefined,
+    abort: undefined,
+    hadBody: false,
+    closing: false,
+    renamed: undefined,
+    listeners: new Map(),
+  }
+}
+
+function peerOf(socket: Socket): Peer {
+  const clientCertificates = socket instanceof TLSSocket ? chainOf(socket) : undefined
+  return {
+    // An IPv4 address that a socket for both families reports in its IPv6 form.
+    remoteAddress: (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
+    remotePort: socket.remotePort ?? 0,
+    ...(clientCertificates && { clientCertificates }),
+  }
+}
+
+const MAX_CHAIN = 16
+
+function chainOf(socket: TLSSocket): Uint8Array[] | undefined {
+  const chain: Uint8Array[] = []
+  let certificate = socket.getPeerX509Certificate()
+  while (certificate && chain.length < MAX_CHAIN) {
+    chain.push(certificate.raw)
+    certificate = certificate.issuerCertificate
+  }
+  return chain.length > 0 ? chain : undefined
+}

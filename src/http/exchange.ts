@@ -1,0 +1,222 @@
+/**
+ * One listener's requests while they are being answered: reads the body, hands over, writes the answer. No request has a
+ * timer of its own; one clock tick a second looks for those that take too long.
+ */
+import type { ServerResponse } from 'node:http'
+import type { Request } from './request.ts'
+import type { Outgoing, Incoming } from '#request/incoming.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Connection } from './connection.ts'
+import { toIncoming } from './decode.ts'
+import { errorBody, ProtocolError, toHttp } from './errors.ts'
+import type { Limits, Log } from './options.ts'
+
+export type Handle = (incoming: Incoming) => Promise<Outgoing>
+
+/** How much of a body that is too large is read and dropped, so that the client gets to the answer: twice the limit. */
+const DISCARD_FACTOR = 2
+
+const NO_BYTES = Buffer.alloc(0)
+
+interface Exchange {
+  request: Request
+  response: ServerResponse
+  connection: Connection
+  /** The method that was sent, also where the parser was shown another. */
+  method: string
+  startedTick: number
+}
+
+export interface Exchanges {
+  begin(request: Request, response: ServerResponse, connection: Connection, method: string): void
+  /** From now on every answer is the last one of its connection. */
+  drain(): void
+  stop(): void
+}
+
+interface Context {
+  handle: Handle
+  limits: Limits
+  secure: boolean
+  log: Log
+  /** In the order in which they began. */
+  running: Set<Exchange>
+  tick: number
+  draining: boolean
+}
+
+export function createExchanges(handle: Handle, limits: Limits, secure: boolean, log: Log): Exchanges {
+  const context: Context = { handle, limits, secure, log, running: new Set(), tick: 0, draining: false }
+  // A quarter of the limit where that is shorter than a second, so that short limits hold as well.
+  const tickMs = Math.min(1000, (limits.maxRequestSeconds * 1000) / 4)
+  const maxTicks = Math.ceil((limits.maxRequestSeconds * 1000) / tickMs)
+  const clock = setInterval(() => {
+    context.tick++
+    expire(context, maxTicks)
+  }, tickMs)
+  clock.unref()
+  return {
+    begin(request, response, connection, method) {
+      const exchange: Exchange = { request, response, connection, method, startedTick: context.tick }
+      context.running.add(exchange)
+      connection.latest = response
+      response.on('close', () => {
+        context.running.delete(exchange)
+        if (connection.latest === response) connection.latest = undefined
+      })
+      begin(context, exchange)
+    },
+    drain() {
+      context.draining = true
+    },
+    stop: () => clearInterval(clock),
+  }
+}
+
+function expire(context: Context, maxTicks: number): void {
+  for (const exchange of context.running) {
+    if (context.tick - exchange.startedTick <= maxTicks) return
+    context.running.delete(exchange)
+    // Answered, but the client does not read: nobody waits for it.
+    if (exchange.response.headersSent) exchange.request.socket.destroy()
+    else fail(context, exchange, new ApiError('internal', 'context deadline exceeded'))
+  }
+}
+
+function begin(context: Context, exchange: Exchange): void {
+  const { headers, rawHeaders } = exchange.request
+  if (rawHeaders.length > 2 * context.limits.maxHeaders) {
+    fail(context, exchange, new ProtocolError(431, 'too many headers'))
+    return
+  }
+  if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) {
+    exchange.connection.hadBody = false
+    void answer(context, exchange, NO_BYTES)
+    return
+  }
+  exchange.connection.hadBody = true
+  readBody(context, exchange)
+}
+
+/** Collects the body below its limit; `answer` gets it, or the client an error. */
+function readBody(context: Context, exchange: Exchange): void {
+  const { request } = exchange
+  const { maxRequestBytes } = context.limits
+  const declared = Number(request.headers['content-length'] ?? 0)
+  if (declared > DISCARD_FACTOR * maxRequestBytes) {
+    fail(context, exchange, tooLarge())
+    return
+  }
+  const chunks: Buffer[] = []
+  let bytes = 0
+  exchange.connection.abort = (error) => fail(context, exchange, error)
+  request.onBody = (chunk) => {
+    if (chunk !== null) {
+      bytes += chunk.length
+      if (bytes <= maxRequestBytes) chunks.push(chunk)
+      else if (bytes > DISCARD_FACTOR * maxRequestBytes) fail(context, exchange, tooLarge())
+      return
+    }
+    exchange.connection.abort = undefined
+    // Refused already, for its size or because it took too long.
+    if (exchange.response.headersSent) return
+    if (bytes > maxRequestBytes) fail(context, exchange, tooLarge())
+    else void answer(context, exchange, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
+  }
+}
+
+export function tooLarge(): ApiError {
+  return new ApiError('too_large', 'request body too large')
+}
+
+/** Never rejects: whatever goes wrong becomes a status. */
+async function answer(context: Context, exchange: Exchange, bytes: Buffer): Promise<void> {
+  const { request, connection, method } = exchange
+  let id: string | undefined
+  try {
+    const head = { method, url: request.url ?? '', headers: request.headers }
+    const incoming = toIncoming(head, bytes, connection.peer, context.limits)
+    id = incoming.id
+    send(context, exchange, await context.handle(incoming))
+  } catch (error) {
+    fail(context, exchange, error, id)
+  }
+}
+
+function fail(context: Context, exchange: Exchange, error: unknown, id?: string): void {
+  if (exchange.response.headersSent) return
+  const isProtocol = error instanceof ProtocolError
+  const { status, body } = isProtocol ? { status: error.status, body: errorBody(error.message) } : toHttp(error)
+  if (status >= 500 && !isProtocol) context.log('request failed', describe(error, id))
+  // What is left of a request that was refused before its end is not worth reading.
+  if (!exchange.request.complete) exchange.connection.closing = true
+  send(context, exchange, { status, contentType: 'application/json', body })
+}
+
+/** Class, code and place of an error. Its message may quote a secret, as those of JSON.parse do, so it stays out. */
+function describe(error: unknown, id: string | undefined): Record<string, string> {
+  const details: Record<string, string> = id === undefined ? {} : { request_id: id }
+  if (error instanceof ApiError) {
+    details['code'] = error.code
+    if (error.reason !== undefined) details['reason'] = error.reason
+  }
+  const source = error instanceof ApiError && error.cause instanceof Error ? error.cause : error
+  if (source instanceof Error) {
+    details['error'] = source.name
+    details['at'] = stackFrames(source)
+  }
+  return details
+}
+
+const MAX_FRAMES = 8
+
+function stackFrames(error: Error): string {
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return frames
+    .slice(0, MAX_FRAMES)
+    .map((line) => line.trim())
+    .join('; ')
+}
+
+function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
+  const { response, request, connection } = exchange
+  if (response.headersSent || response.destroyed) return
+  const body = lineEnd(outgoing)
+  const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
+  if (outgoing.status !== 204) headers.push('Content-Length', String(lengthOf(body)))
+  if (context.secure) headers.push('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+  const namespace = request.headers['x-vault-namespace']
+  if (namespace !== undefined) headers.push('X-Vault-Namespace', String(namespace))
+  if (context.draining || connection.closing || connection.requestsLeft <= 0) endConnection(connection, response)
+  response.writeHead(outgoing.status, outgoing.headers ? withExtra(headers, outgoing.headers) : headers)
+  response.end(body)
+}
+
+/** This answer says that it is the last, unless requests behind it are under way already. */
+function endConnection(connection: Connection, response: ServerResponse): void {
+  if (connection.latest !== response) return
+  connection.closing = true
+  response.shouldKeepAlive = false
+}
+
+/** JSON answers of the Vault API end in a line break. */
+function lineEnd({ body, contentType }: Outgoing): string | Uint8Array | undefined {
+  if (typeof body !== 'string' || contentType !== 'application/json') return body
+  return body.charCodeAt(body.length - 1) === 10 ? body : `${body}\n`
+}
+
+function lengthOf(body: string | Uint8Array | undefined): number {
+  if (body === undefined) return 0
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
+}
+
+/** The answer's own headers win over ours of the same name. */
+function withExtra(headers: string[], extra: Readonly<Record<string, string>>): string[] {
+  const names = new Set(Object.keys(extra).map((name) => name.toLowerCase()))
+  const merged: string[] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    if (!names.has(headers[at]!.toLowerCase())) merged.push(headers[at]!, headers[at + 1]!)
+  }
+  for (const [name, value] of Object.entries(extra)) merged.push(name, value)
+  return merged
+}

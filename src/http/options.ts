@@ -1,0 +1,83 @@
+/** What a listener can be told, and the limits it holds when it is told nothing. */
+
+export interface TlsOptions {
+  /** PEM, the server's own certificate first. */
+  certFile: string
+  keyFile: string
+  /** PEM of those who may sign client certificates; needed for `requireClientCert`. */
+  clientCaFile?: string
+  minVersion?: 'tls12' | 'tls13'
+  /** Refuse connections without a certificate of `clientCaFile`. */
+  requireClientCert?: boolean
+  /** Do not even ask for one. Unless set, one is asked for and handed on unverified: the cert auth method judges it. */
+  disableClientCerts?: boolean
+}
+
+export interface Limits {
+  maxRequestBytes: number
+  /** From the first byte of a request to its answer; what is not answered by then is answered with an error. */
+  maxRequestSeconds: number
+  /** From the first byte (or, on a new connection, from its start) to the end of the headers; also for TLS handshakes. */
+  headerSeconds: number
+  /** From the first byte to the last of the body. */
+  readSeconds: number
+  /** A kept-alive connection without a request. */
+  idleSeconds: number
+  maxConnections: number
+  maxRequestsPerConnection: number
+  /** Of the request line and all headers together. */
+  maxHeaderBytes: number
+  maxHeaders: number
+  maxJsonDepth: number
+  /** In bytes of UTF-8 as sent, escapes included. */
+  maxJsonStringBytes: number
+  maxJsonObjectEntries: number
+  maxJsonArrayElements: number
+}
+
+/**
+ * Sizes of requests and JSON, and the times for headers, reading, idling and answering, are those of a Vault listener.
+ * There a JSON document may nest 500 deep; V8 parses, walks and prints that in a small part of its stack.
+ */
+export const defaultLimits: Readonly<Limits> = {
+  maxRequestBytes: 32 * 1024 * 1024,
+  maxRequestSeconds: 90,
+  headerSeconds: 10,
+  readSeconds: 30,
+  idleSeconds: 300,
+  maxConnections: 8192,
+  maxRequestsPerConnection: 1_000_000,
+  maxHeaderBytes: 64 * 1024,
+  maxHeaders: 200,
+  maxJsonDepth: 500,
+  maxJsonStringBytes: 1024 * 1024,
+  maxJsonObjectEntries: 10_000,
+  maxJsonArrayElements: 10_000,
+}
+
+/** Never gets a secret: neither messages of unknown errors nor anything of a request but its id. */
+export type Log = (message: string, details: Readonly<Record<string, string | number>>) => void
+
+export interface ListenerOptions {
+  /** `127.0.0.1:8200`, `[::1]:8200`, `:8200` (all interfaces), or the path of a unix socket: whatever has a '/'. */
+  address: string
+  tls?: TlsOptions
+  limits?: Partial<Limits>
+  /** Let several processes or threads listen on the same port. */
+  reusePort?: boolean
+  /** Permissions of a unix socket; by default only its owner may connect. */
+  socketMode?: number
+  log?: Log
+}
+
+export type Address = { path: string } | { host: string | undefined; port: number }
+
+/** @throws Error for what is neither `host:port` nor a path */
+export function parseAddress(address: string): Address {
+  if (address.includes('/')) return { path: address.replace(/^unix:(\/\/)?/, '') }
+  const match = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(address)
+  const port = Number(match?.[3])
+  if (!match || port > 65_535)
+    throw new Error(`listener: "${address}" is neither host:port nor the path of a unix socket`)
+  return { host: match[1] ?? (match[2] === '' ? undefined : match[2]), port }
+}

@@ -1,0 +1,30 @@
+/** The server program: `server` and `start`. bin/strongroom sends every other word to the command line. */
+import { ConfigError } from '#boot/config.ts'
+import { serverCommand } from '#boot/server.ts'
+import { startCommand } from '#boot/start.ts'
+import { ApiError } from '#sdk/errors.ts'
+
+const commands: Record<string, (args: readonly string[]) => Promise<number | undefined>> = {
+  server: serverCommand,
+  start: startCommand,
+}
+
+try {
+  const [name = '', ...args] = process.argv.slice(2)
+  const code = await commands[name]!(args)
+  if (code !== undefined) process.exit(code)
+} catch (error) {
+  process.stderr.write(`strongroom: ${explain(error)}\n`)
+  process.exit(1)
+}
+
+/** What an operator can do something about is told in a line; anything else with where it happened. */
+function explain(error: unknown): string {
+  if (error instanceof ApiError) return error.reason === undefined ? error.message : `${error.message}: ${error.reason}`
+  if (error instanceof ConfigError) return error.message
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  if (code === 'EADDRINUSE') return `another program listens on ${address}:${port}; choose another address`
+  if (code === 'EACCES') return `not allowed: ${(error as Error).message}`
+  if (code === 'ENOENT') return `not there: ${(error as Error).message}`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}

@@ -1,0 +1,91 @@
+/** The audit stages: the request before anything happens, the reply before anything leaves. Both fail closed. */
+import type { AuditAuth, AuditEvent } from '#sdk/audit.ts'
+import { ApiError, oneError } from '#sdk/errors.ts'
+import type { Approved } from './approve.ts'
+import type { Core } from './core.ts'
+import type { Incoming } from './incoming.ts'
+import type { Routed } from './route.ts'
+import type { Wrapped } from './wrap.ts'
+
+declare const mark: unique symbol
+export interface Audited extends Approved {
+  readonly [mark]: true
+  /** The request is on record: a refusal from here on is told by the response line alone. */
+  recorded: true
+}
+declare const sendable: unique symbol
+export interface Sendable extends Wrapped {
+  readonly [sendable]: true
+}
+
+const nobody: AuditAuth = Object.freeze({ token_type: 'default' })
+
+export async function auditRequest(core: Core, approved: Approved): Promise<Audited> {
+  await core.audit.record({ type: 'request', at: core.clock.now(), auth: approved.auth, request: approved.record })
+  const audited = approved as Audited
+  audited.recorded = true
+  return audited
+}
+
+export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable> {
+  const { reply, leaseId, issued, wrapInfo } = wrapped
+  await core.audit.record({
+    type: 'response',
+    at: core.clock.now(),
+    auth: issued ?? wrapped.auth,
+    request: wrapped.record,
+    response: {
+      ...mountOf(wrapped),
+      ...(issued && { auth: issued }),
+      ...(leaseId !== '' && { secret: { lease_id: leaseId } }),
+      // What goes into a wrapping token is told when it is taken out.
+      ...(wrapInfo ? { wrap_info: wrapInfo } : { data: reply.data }),
+      ...(reply.warnings && reply.warnings.length > 0 && { warnings: reply.warnings }),
+    },
+  })
+  return wrapped as Sendable
+}
+
+/** Writes that and why it was refused; gives back what the client may know. */
+export async function auditRefusal(
+  core: Core,
+  incoming: Incoming,
+  reached: Partial<Audited>,
+  error: unknown,
+): Promise<ApiError> {
+  const refusal = error instanceof ApiError ? error : new ApiError('internal', 'internal error', { cause: error })
+  // Nothing more can be recorded where recording itself is what failed.
+  if (refusal.code === 'audit_failed') return refusal
+  const request = reached.record ?? bareRecord(incoming)
+  const auth = reached.auth ?? reached.token?.auditAuth ?? nobody
+  const told = { at: core.clock.now(), auth, request, ...(refusal.reason !== undefined && { reason: refusal.reason }) }
+  if (!reached.recorded) {
+    await core.audit.record({ type: 'request', ...told, error: refusal.message })
+  }
+  const error_ = refusal.code === 'permission_denied' ? oneError('permission denied') : refusal.message || refusal.code
+  const response = { ...mountOf(reached), data: { error: error_ } }
+  await core.audit.record({ type: 'response', ...told, response, error: error_ })
+  return refusal
+}
+
+function mountOf({ mounted }: Partial<Pick<Routed, 'mounted'>>): NonNullable<AuditEvent['response']> {
+  if (!mounted) return {}
+  return {
+    mount_point: mounted.route,
+    mount_type: mounted.entry.type,
+    mount_accessor: mounted.entry.accessor,
+    mount_class: mounted.entry.kind === 'auth' ? 'auth' : 'secret',
+  }
+}
+
+function bareRecord(incoming: Incoming): AuditEvent['request'] {
+  return {
+    id: incoming.id,
+    operation: incoming.operation,
+    client_token: incoming.token,
+    namespace: { id: 'root' },
+    path: incoming.path,
+    remote_address: incoming.remoteAddress,
+    remote_port: incoming.remotePort,
+  }
+}

@@ -1,0 +1,55 @@
+/** Policies on path, operation and parameters. */
+import { aclOf } from '#core/access.ts'
+import type { Verdict } from '#core/policies/verdict.ts'
+import type { AuditAuth } from '#sdk/audit.ts'
+import type { Call, Operation } from '#sdk/engine.ts'
+import { ApiError, oneError } from '#sdk/errors.ts'
+import type { Known } from './authenticate.ts'
+import { auditAuth, callOf } from './call.ts'
+import type { Core } from './core.ts'
+
+declare const mark: unique symbol
+export interface Allowed extends Known {
+  readonly [mark]: true
+  call: Call | undefined
+  auth: AuditAuth
+  verdict: Verdict | undefined
+}
+
+export async function authorize(core: Core, known: Known): Promise<Allowed> {
+  const allowed = known as Allowed
+  allowed.verdict = undefined
+  allowed.call = callOf(known)
+  const token = known.token
+  if (!token) {
+    allowed.auth = anonymousAllowed
+    return allowed
+  }
+  allowed.auth = token.auditAuth
+  const operation = await operationOf(allowed)
+  known.record.operation = operation
+  const acl = await aclOf(core, token)
+  const verdict = acl.check({
+    operation,
+    path: known.path,
+    body: known.incoming.body,
+    wrapTtlSeconds: known.incoming.wrapTtlSeconds,
+  })
+  allowed.verdict = verdict
+  allowed.auth = auditAuth(token, verdict)
+  if (!verdict.allowed) throw refused(verdict.reason ?? 'no policy allows it')
+  if (known.match?.path.sudo && !verdict.sudo) throw refused('the path needs the sudo capability')
+  return allowed
+}
+
+const anonymousAllowed: AuditAuth = Object.freeze({ policy_results: { allowed: true }, token_type: 'default' })
+
+function refused(reason: string): ApiError {
+  return new ApiError('permission_denied', oneError('permission denied'), { reason })
+}
+
+/** Create or update? Only the engine knows, and only it needs to look. */
+async function operationOf({ incoming, match, call }: Allowed): Promise<Operation> {
+  if (incoming.operation !== 'update' || !match?.path.exists || !call) return incoming.operation
+  return (await match.path.exists(call)) ? 'update' : 'create'
+}

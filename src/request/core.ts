@@ -1,0 +1,20 @@
+import type { Audit } from '#core/audit/audit.ts'
+import type { Identity } from '#core/identity/identity.ts'
+import type { Leases } from '#core/leases/leases.ts'
+import type { Mounts } from '#core/mounts/mounts.ts'
+import type { Policies } from '#core/policies/store.ts'
+import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Wrapping } from '#core/wrapping.ts'
+import type { Clock } from '#sdk/engine.ts'
+
+/** The services a request passes, joined once at unseal by main.ts. */
+export interface Core {
+  audit: Audit
+  mounts: Mounts
+  policies: Policies
+  identity: Identity
+  tokens: Tokens
+  leases: Leases
+  wrapping: Wrapping
+  clock: Clock
+}

@@ -1,0 +1,51 @@
+/** The engine's handler: the only place that calls one. */
+import type { Reply } from '#sdk/engine.ts'
+import { ApiError, oneError } from '#sdk/errors.ts'
+import type { PreparedCall } from './call.ts'
+import { helpReply } from './help.ts'
+import type { Reserved } from './reserve.ts'
+
+declare const mark: unique symbol
+export interface Answered extends Reserved {
+  readonly [mark]: true
+  reply: Reply
+}
+
+export async function dispatch(reserved: Reserved): Promise<Answered> {
+  const { endpoint, mounted, match, incoming } = reserved
+  if (!mounted) {
+    throw new ApiError('not_found', `no handler for route "${incoming.path}". route entry not found.`)
+  }
+  if (incoming.operation === 'help') return answer(reserved, helpReply(reserved))
+  if (!match) throw new ApiError('not_found', oneError('unsupported path'))
+  if (!endpoint) throw new ApiError('unsupported_operation', oneError('unsupported operation'))
+  const writes = incoming.operation === 'update' || incoming.operation === 'patch'
+  if (writes && incoming.path.endsWith('/')) {
+    throw new ApiError('invalid_request', `cannot write to a path ending in '/'`)
+  }
+  const call = reserved.call as PreparedCall
+  call.operation = reserved.record.operation as PreparedCall['operation']
+  const reply = await endpoint.handle(call)
+  return answer(reserved, withWarnings(reply, call, match.path.arbitrary === true))
+}
+
+function answer(reserved: Reserved, reply: Reply): Answered {
+  const answered = reserved as Answered
+  answered.reply = reply
+  return answered
+}
+
+/** Only a reply with a body can carry warnings; one without stays without. */
+function withWarnings(reply: Reply, { unknown, replaced }: PreparedCall, arbitrary: boolean): Reply {
+  if ((arbitrary || unknown.length === 0) && replaced.length === 0) return reply
+  if (!reply.data && !reply.auth && !reply.grant && !reply.warnings) return reply
+  const warnings = [...(reply.warnings ?? [])]
+  if (!arbitrary && unknown.length > 0) {
+    warnings.push(`Endpoint ignored these unrecognized parameters: [${unknown.toSorted().join(' ')}]`)
+  }
+  if (replaced.length > 0) {
+    const names = replaced.toSorted().join(' ')
+    warnings.push(`Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [${names}]`)
+  }
+  return { ...reply, warnings }
+}

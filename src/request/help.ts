@@ -1,0 +1,38 @@
+/** What a path is for, made from its one description. */
+import type { Field } from '#sdk/schema.ts'
+import type { Endpoint, Path, Reply, Verb } from '#sdk/engine.ts'
+import type { Routed } from './route.ts'
+
+const methods: Record<Verb, string> = { read: 'GET', list: 'LIST', scan: 'SCAN', update: 'POST', patch: 'PATCH', delete: 'DELETE' }
+
+export function helpReply({ mounted, match }: Routed): Reply {
+  const help = match ? pathHelp(mounted!.route, match.path) : mountHelp(mounted!)
+  return { raw: { contentType: 'application/json', body: `${JSON.stringify({ help, see_also: null })}\n` } }
+}
+
+function pathHelp(route: string, { pattern, operations, about, unauthenticated, sudo }: Path): string {
+  const notes = [unauthenticated && 'Needs no token.', sudo && 'Needs the sudo capability.'].filter(Boolean).join(' ')
+  const parts = Object.entries(operations).map(([verb, endpoint]) => endpointHelp(verb as Verb, endpoint))
+  return [`${route}${pattern}`, about, notes, ...parts].filter((part) => part).join('\n\n')
+}
+
+function endpointHelp(verb: Verb, { about, fields }: Endpoint): string {
+  const lines = Object.entries(fields).map(([name, field]) => `    ${name} (${fieldNotes(field)})\n        ${field.about}`)
+  return [`${methods[verb]}: ${about}`, ...lines].join('\n')
+}
+
+function fieldNotes(field: Field): string {
+  const notes: string[] = [field.type]
+  if (field.required) notes.push('required')
+  if ('default' in field) notes.push(`default ${JSON.stringify(field.default)}`)
+  if (field.deprecated) notes.push('deprecated')
+  return notes.join(', ')
+}
+
+function mountHelp({ engine, mount, route }: NonNullable<Routed['mounted']>): string {
+  const lines = engine.paths(mount.settings()).map(({ pattern, operations }) => {
+    const first = Object.values(operations)[0]
+    return `    ${route}${pattern}\n        ${first?.about ?? ''}`
+  })
+  return [engine.about, 'Paths:', ...lines].join('\n\n')
+}

@@ -1,0 +1,33 @@
+/** A grant of an auth method becomes a token: the end of every log-in, whatever the method. */
+import { authBlock } from '#core/tokens/auth.ts'
+import type { Grant } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Core } from './core.ts'
+import type { Leased } from './lease.ts'
+
+export async function login(core: Core, leased: Leased, grant: Grant): Promise<Leased> {
+  const { mounted, incoming, reply } = leased
+  if (!mounted || mounted.entry.kind !== 'auth') {
+    throw new ApiError('internal', 'internal error', { reason: 'a grant from a mount that is no auth method' })
+  }
+  const entity = grant.alias && (await core.identity.entityOf({
+    ...grant.alias,
+    mountAccessor: mounted.entry.accessor,
+    mountType: mounted.entry.type,
+    mountPath: mounted.route,
+  }))
+  const issued = await core.tokens.login({
+    grant,
+    path: incoming.path,
+    mount: { path: mounted.route, accessor: mounted.entry.accessor, settings: mounted.mount.settings() },
+    entityId: entity?.id ?? '',
+    mountTokenType: mounted.entry.config.token_type,
+  })
+  leased.issued = issued.token.auditAuth
+  leased.reply = {
+    ...reply,
+    auth: authBlock(issued.token, { text: issued.text, identityPolicies: entity?.policies ?? [] }),
+    warnings: [...(reply.warnings ?? []), ...issued.warnings],
+  }
+  return leased
+}

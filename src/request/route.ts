@@ -1,0 +1,52 @@
+/** Path → mount, endpoint, fields. Says nothing yet of what it did not find: only who may know learns that, in dispatch. */
+import type { Mounted } from '#core/mounts/mounts.ts'
+import type { Match } from '#core/mounts/paths.ts'
+import type { AuditEvent } from '#sdk/audit.ts'
+import type { Endpoint, Verb } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import type { Core } from './core.ts'
+import type { Incoming } from './incoming.ts'
+
+declare const mark: unique symbol
+export interface Routed {
+  readonly [mark]: true
+  incoming: Incoming
+  /** What policies judge: the path as given, with a slash at the end of a listing's. */
+  path: string
+  mounted: Mounted | undefined
+  match: Match | undefined
+  endpoint: Endpoint | undefined
+  /** The request as audit lines tell it: one object for both lines, which the formatter knows by identity. */
+  record: AuditEvent['request']
+}
+
+export async function route(core: Core, incoming: Incoming): Promise<Routed> {
+  const listing = incoming.operation === 'list' || incoming.operation === 'scan'
+  const path = listing && !incoming.path.endsWith('/') ? `${incoming.path}/` : incoming.path
+  const mounted = await core.mounts.find(incoming.path)
+  const match = mounted?.paths.find(incoming.path.slice(mounted.route.length), listing)
+  const record: AuditEvent['request'] = {
+    id: incoming.id,
+    operation: incoming.operation,
+    mount_point: mounted?.route,
+    mount_type: mounted?.entry.type,
+    mount_accessor: mounted?.entry.accessor,
+    mount_class: mounted && (mounted.entry.kind === 'auth' ? 'auth' : 'secret'),
+    client_token: incoming.token,
+    namespace: { id: 'root' },
+    path,
+    data: incoming.body,
+    remote_address: incoming.remoteAddress,
+    remote_port: incoming.remotePort,
+    wrap_ttl: incoming.wrapTtlSeconds,
+  }
+  const endpoint = incoming.operation === 'help' ? undefined : match?.path.operations[incoming.operation as Verb]
+  return { incoming, path, mounted, match, endpoint, record } as Routed
+}
+
+/** A request for another namespace must never be answered from this one. */
+export function refuseForeignNamespace(incoming: Incoming): void {
+  if (incoming.namespace !== '' && incoming.namespace !== 'root') {
+    throw new ApiError('not_found', `no namespace "${incoming.namespace}" here`)
+  }
+}

@@ -1,0 +1,73 @@
+/** What the seal is to the rest of the system, and what a way of unsealing without people has to offer. */
+
+/** As `sys/seal-status` and `sys/unseal` tell it; version, cluster and storage type are added by whoever answers. */
+export interface SealStatus {
+  /** `shamir`, or the kind of auto-unseal. */
+  type: string
+  initialized: boolean
+  sealed: boolean
+  /** `t`: shares needed. With auto-unseal these three speak of the recovery key. 0 before initialization. */
+  threshold: number
+  /** `n`: shares made. */
+  shares: number
+  /** Shares of the attempt under way. */
+  progress: number
+  /** Names the attempt under way; empty when there is none. */
+  nonce: string
+  /** A change from one type of seal to another is under way. */
+  migration: boolean
+  /** Shares are recovery shares, since the server unseals itself. */
+  recoverySeal: boolean
+}
+
+/** What `sys/init` asks for. 0 stands for "not given", as on the wire. */
+export interface InitOptions {
+  shares: number
+  threshold: number
+  storedShares: number
+  recoveryShares: number
+  recoveryThreshold: number
+}
+
+export interface InitResult {
+  /** Unseal shares; none with auto-unseal. The caller wipes them once they are delivered. */
+  shares: Uint8Array[]
+  recoveryShares: Uint8Array[]
+}
+
+/** The key new entries are encrypted with, as `sys/key-status` tells it. */
+export interface KeyStatus {
+  term: number
+  installedAt: Date
+  /** Never lower than what was really encrypted under this term. */
+  encryptions: number
+}
+
+/** When a term is replaced without anybody asking (`sys/rotate/config`). */
+export interface RotationPolicy {
+  enabled: boolean
+  maxOperations: number
+  /** 0: age does not matter. */
+  intervalSeconds: number
+}
+
+/** A root key under somebody else's key, e.g. that of a cloud's key service. */
+export interface WrappedKey {
+  keyId: string
+  bytes: Uint8Array
+}
+
+/** One configured way of unsealing without people. */
+export interface AutoUnseal {
+  /** Identifier of the key that `wrap` uses; a root key wrapped under another one is wrapped again after unsealing. */
+  keyId: string
+  wrap(key: Uint8Array): Promise<WrappedKey>
+  /** @throws ApiError with a text for the operator when this is not the key that wrapped it */
+  unwrap(wrapped: WrappedKey): Promise<Uint8Array>
+}
+
+/** A kind of seal in the configuration file: `seal "<name>" { options }`. */
+export interface AutoUnsealKind {
+  name: string
+  open(options: Readonly<Record<string, string>>): Promise<AutoUnseal>
+}

@@ -1,0 +1,6 @@
+/** Ways of unsealing without people, by the name they have in the configuration. */
+export const autoUnseals = {
+  static: () => import('./static/unseal.ts'),
+}
+
+export type AutoUnsealName = keyof typeof autoUnseals

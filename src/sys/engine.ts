@@ -1,0 +1,35 @@
+/** The system's own paths, `sys/…`: thin over core, one file a group. */
+import type { AuditDevices } from '#core/audit/devices.ts'
+import type { Wrapping } from '#core/wrapping.ts'
+import type { Engine } from '#sdk/engine.ts'
+import { auditPaths } from './audit.ts'
+import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
+import { type InternalServices, internalPaths } from './internal.ts'
+import { type LeaseServices, leasePaths } from './leases.ts'
+import { type MountServices, mountPaths } from './mounts.ts'
+import { policyPaths } from './policies.ts'
+import { type SealServices, sealPaths } from './seal.ts'
+import { wrappingPaths } from './wrapping.ts'
+
+export interface SystemServices extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices {
+  auditDevices: AuditDevices
+  wrapping: Wrapping
+}
+
+export function systemEngine(services: SystemServices): Engine {
+  return {
+    name: 'system',
+    about: 'Mounts, policies, audit devices, leases, seal: everything about the server itself.',
+    paths: () => [
+      ...mountPaths(services, 'secret'),
+      ...mountPaths(services, 'auth'),
+      ...policyPaths(services.policies),
+      ...capabilityPaths(services),
+      ...internalPaths(services),
+      ...wrappingPaths(services.wrapping),
+      ...auditPaths(services.auditDevices),
+      ...leasePaths(services),
+      ...sealPaths(services),
+    ],
+  }
+}

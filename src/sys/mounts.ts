@@ -1,0 +1,174 @@
+/** `sys/mounts` and `sys/auth`: enable, disable, list, tune. */
+import type { MountConfig, MountKind } from '#core/mounts/entry.ts'
+import type { Mounted, Mounts, MountSpec, Tuning } from '#core/mounts/mounts.ts'
+import { builtinPluginVersion } from '#lib/version.ts'
+import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import { type Data, decode, type Fields, isObject } from '#sdk/schema.ts'
+
+export interface MountServices {
+  mounts: Mounts
+  /** Takes back everything a mount gave out: leases, and tokens of an auth method. */
+  revokeAll: (route: string) => Promise<void>
+}
+
+const path = { type: 'string', about: 'Where it is mounted, e.g. `secret` or `team/kv`.', required: true } as const
+
+const configFields = {
+  default_lease_ttl: { type: 'duration', about: 'How long leases and tokens of this mount last. 0: the system default.' },
+  max_lease_ttl: { type: 'duration', about: 'How long they may be renewed for. 0: the system maximum.' },
+  force_no_cache: { type: 'boolean', about: 'Accepted for compatibility; caches here are always coherent.' },
+  listing_visibility: { type: 'string', about: '`unauth` shows the mount to people who have not logged in.', choices: ['', 'hidden', 'unauth'] },
+  token_type: { type: 'string', about: 'Kind of tokens an auth method gives.', choices: ['', 'default-service', 'default-batch', 'service', 'batch'] },
+  audit_non_hmac_request_keys: { type: 'strings', about: 'Request fields that audit lines show in clear.' },
+  audit_non_hmac_response_keys: { type: 'strings', about: 'Response fields that audit lines show in clear.' },
+  passthrough_request_headers: { type: 'strings', about: 'Request headers handed to the engine.' },
+  allowed_response_headers: { type: 'strings', about: 'Response headers the engine may set.' },
+  plugin_version: { type: 'string', about: 'Accepted for compatibility.' },
+} satisfies Fields
+
+const enableFields = {
+  path,
+  type: { type: 'string', about: 'Which engine or method, e.g. `kv` or `approle`.', required: true },
+  description: { type: 'string', about: 'For people.', default: '' },
+  config: { type: 'map', about: 'Settings as of tune: default_lease_ttl, max_lease_ttl, …' },
+  options: { type: 'pairs', about: 'Options of the engine, e.g. `version=2` for kv.' },
+  local: { type: 'boolean', about: 'Accepted for compatibility.', default: false },
+  seal_wrap: { type: 'boolean', about: 'Accepted for compatibility; every entry is encrypted.', default: false },
+  external_entropy_access: { type: 'boolean', about: 'Accepted for compatibility.', default: false },
+  plugin_name: { type: 'string', about: 'Old name of `type`.' },
+  plugin_version: { type: 'string', about: 'Accepted for compatibility.' },
+} satisfies Fields
+
+const tuneFields = {
+  path,
+  description: { type: 'string', about: 'For people.' },
+  options: { type: 'pairs', about: 'Options of the engine to change, e.g. `version=2` to upgrade kv.' },
+  ...configFields,
+} satisfies Fields
+
+const noFields = {} satisfies Fields
+
+export function mountPaths(services: MountServices, kind: MountKind): Path[] {
+  const base = kind === 'auth' ? 'auth' : 'mounts'
+  const what = kind === 'auth' ? 'auth method' : 'secrets engine'
+  const sudo = kind === 'auth' ? ({ sudo: true } as const) : {}
+  return [
+    {
+      pattern: base,
+      repeatsData: true,
+      operations: { read: endpoint(`Every ${what}.`, noFields, async () => ({ data: await table(services, kind) })) },
+    },
+    {
+      pattern: `${base}/*path`,
+      repeatsData: true,
+      ...sudo,
+      operations: {
+        read: endpoint(`One ${what}.`, { path }, (call) => readOne(services, kind, call)),
+        update: endpoint(`Enable a ${what}.`, enableFields, (call) => enable(services, kind, call)),
+        delete: endpoint(`Disable it, with everything it holds.`, { path }, (call) => disable(services, kind, call)),
+      },
+    },
+  ]
+}
+
+async function table({ mounts }: MountServices, kind: MountKind): Promise<Record<string, unknown>> {
+  return Object.fromEntries((await mounts.all(kind)).map((mounted) => [mounted.entry.path, describeMount(mounted)]))
+}
+
+/** `team/kv/tune` is the tuning of `team/kv`; mounts cannot end in `tune`, since nobody could reach their tuning. */
+function splitTune(given: string): { at: string; tune: boolean } {
+  const trimmed = given.replace(/\/+$/, '')
+  return trimmed.endsWith('/tune') ? { at: trimmed.slice(0, -'/tune'.length), tune: true } : { at: trimmed, tune: false }
+}
+
+async function readOne({ mounts }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+  const { at, tune } = splitTune(data.path)
+  const mounted = await mounts.at(kind, at)
+  if (!mounted) {
+    if (tune) throw new ApiError('invalid_request', `cannot fetch sysview for path "${at}/"`)
+    throw new ApiError('invalid_request', `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${at}/`)
+  }
+  return { data: tune ? describeTuning(mounted) : describeMount(mounted) }
+}
+
+async function enable(services: MountServices, kind: MountKind, call: Call<typeof enableFields>): Promise<Reply> {
+  const { at, tune } = splitTune(call.data.path)
+  if (tune) return change(services, kind, at, call.body)
+  const { data } = call
+  const type = data.type === 'plugin' ? (data.plugin_name ?? '') : data.type
+  const spec: MountSpec = {
+    type,
+    description: data.description,
+    config: data.config ? decodeConfig(data.config) : {},
+    options: data.options ?? (kind === 'auth' ? {} : null),
+    local: data.local,
+    sealWrap: data.seal_wrap,
+    externalEntropyAccess: data.external_entropy_access,
+  }
+  await services.mounts.enable(kind, at, spec)
+  return {}
+}
+
+async function change(services: MountServices, kind: MountKind, at: string, body: Record<string, unknown>): Promise<Reply> {
+  const decoded = decode(tuneFields, { ...body, path: at })
+  if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
+  const { description, options, path: _, ...config } = decoded.value
+  const tuning: Tuning = { description, options, config: withoutUndefined(config) }
+  await services.mounts.tune(kind, at, tuning)
+  return {}
+}
+
+async function disable({ mounts, revokeAll }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+  await mounts.disable(kind, data.path, revokeAll)
+  return {}
+}
+
+function decodeConfig(config: Record<string, unknown>): Partial<MountConfig> {
+  const decoded = decode(configFields, config)
+  if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
+  return withoutUndefined(decoded.value)
+}
+
+function withoutUndefined(config: Data<typeof configFields>): Partial<MountConfig> {
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
+}
+
+/** Type names whose engines are part of the system, or old names: they have no deprecation status of their own. */
+const withoutStatus = ['system', 'cubbyhole', 'identity', 'token', 'generic']
+
+export function describeMount({ entry }: Mounted): Record<string, unknown> {
+  return {
+    accessor: entry.accessor,
+    config: entry.config,
+    ...(!withoutStatus.includes(entry.type) && { deprecation_status: 'supported' }),
+    description: entry.description,
+    external_entropy_access: entry.external_entropy_access,
+    local: entry.local,
+    options: entry.options,
+    plugin_version: '',
+    running_plugin_version: builtinPluginVersion,
+    running_sha256: '',
+    seal_wrap: entry.seal_wrap,
+    type: entry.type,
+    uuid: entry.uuid,
+  }
+}
+
+function describeTuning({ entry, mount }: Mounted): Record<string, unknown> {
+  const { defaultLeaseTtlSeconds, maxLeaseTtlSeconds } = mount.settings()
+  const { default_lease_ttl: _, max_lease_ttl: __, force_no_cache, ...rest } = entry.config
+  const shown = Object.entries(rest).filter(([, value]) => value !== undefined && value !== '' && !isEmptyList(value))
+  return {
+    default_lease_ttl: defaultLeaseTtlSeconds,
+    description: entry.description,
+    force_no_cache,
+    max_lease_ttl: maxLeaseTtlSeconds,
+    ...Object.fromEntries(shown),
+    ...(isObject(entry.options) && Object.keys(entry.options).length > 0 && { options: entry.options }),
+  }
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
+}

@@ -1,0 +1,140 @@
+/** Several threads over one store, and the end of the thread that writes. */
+import assert from 'node:assert/strict'
+import diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import test, { type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { ApiError } from '#sdk/errors.ts'
+import type { Driver } from '#sdk/storage.ts'
+import { open, type SqliteDriver } from '#storage/sqlite/driver.ts'
+import { temporaryFolder } from '#test/storage/folder.ts'
+import type { Order } from '#test/storage/reader-thread.ts'
+
+test('what one thread acknowledged, every other thread reads at once, from its cache too', async (context) => {
+  const driver = await opened(context)
+  const other = await startThread(context, driver)
+  for (let round = 0; round < 200; round += 1) {
+    await write(driver, 'k', `here ${round}`)
+    assert.equal(await other({ get: 'k' }), `here ${round}`)
+    await other({ put: 'k', text: `there ${round}` })
+    assert.equal(await read(driver, 'k'), `there ${round}`)
+  }
+})
+
+test('a read here sees a commit there although this thread never came to its event loop', async (context) => {
+  const driver = await opened(context)
+  const worker = await startThread(context, driver)
+  await write(driver, 'k', 'old')
+  let heard = 0
+  driver.onCommit(() => (heard += 1))
+  const done = worker({ put: 'k', text: 'new' })
+  // No await of anything but reads: promises that are settled already let no message in.
+  const until = Date.now() + 10_000
+  let text = await read(driver, 'k')
+  while (text === 'old' && Date.now() < until) text = await read(driver, 'k')
+  assert.equal(text, 'new')
+  assert.equal(heard, 1)
+  await done
+})
+
+test('increments of one key by several threads lose none, and no two writes have one version', async (context) => {
+  const driver = await opened(context)
+  const threads = await Promise.all([startThread(context, driver), startThread(context, driver)])
+  const versions = await Promise.all(threads.map((thread) => thread({ increment: 'n', times: 100 })))
+  assert.equal(await read(driver, 'n'), '200')
+  const all = versions.flat() as number[]
+  assert.equal(new Set(all).size, all.length)
+})
+
+test('a thread that joined hears of every commit, also of those it did not make, and may leave', async (context) => {
+  const driver = await opened(context)
+  const other = await startThread(context, driver)
+  await write(driver, 'a', '1')
+  await other({ get: 'a' })
+  await other({ put: 'b', text: '1' })
+  assert.deepEqual(await other('heard'), ['a', 'b'])
+  await other('close')
+  await write(driver, 'c', '1')
+  assert.equal(await read(driver, 'c'), '1')
+})
+
+test('when the writing thread dies, waiting and later changes fail at once, and reads go on', async (context) => {
+  const folder = temporaryFolder()
+  context.after(folder.remove)
+  const { driver, writer } = await openedWithWriter(folder.path)
+  await write(driver, 'k', 'kept')
+  await driver.get('k')
+  const waiting = Array.from({ length: 50 }, (_, index) => write(driver, `w/${index}`, '1'))
+  const settled = Promise.allSettled(waiting)
+  await new Promise((resolve) => process.nextTick(resolve))
+  await writer.terminate()
+  const failed = (await settled).filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
+  assert.ok(failed.length > 0, 'it died while changes waited')
+  for (const { reason } of failed) assert.ok(reason instanceof ApiError && reason.code === 'storage_failed', String(reason))
+  await assert.rejects(write(driver, 'later', '1'), (error) => error instanceof ApiError && error.code === 'storage_failed')
+  assert.match(driver.trouble() ?? '', /restart/)
+  assert.throws(() => driver.seat(), ApiError)
+  assert.equal(await read(driver, 'k'), 'kept')
+  await driver.close()
+  const again = await open({ path: folder.path })
+  assert.equal(await read(again, 'k'), 'kept')
+  await again.close()
+})
+
+test('more waiting commits than the store takes are refused, and the others are made', async (context) => {
+  const driver = await opened(context)
+  const results = await Promise.allSettled(Array.from({ length: 12_000 }, (_, index) => write(driver, `q/${index}`, '1')))
+  const made = results.filter(({ status }) => status === 'fulfilled').length
+  assert.equal(made, 10_000)
+  for (const result of results) {
+    if (result.status === 'rejected') assert.match(String(result.reason), /more writes wait/)
+  }
+  assert.equal((await driver.list('q/')).length, made)
+  await write(driver, 'after', '1')
+})
+
+async function opened(context: TestContext): Promise<SqliteDriver> {
+  const folder = temporaryFolder()
+  const driver = await open({ path: folder.path })
+  context.after(async () => {
+    await driver.close()
+    folder.remove()
+  })
+  return driver
+}
+
+/** The thread is found as any tool would find it: Node tells of each that starts. */
+async function openedWithWriter(folder: string): Promise<{ driver: SqliteDriver; writer: Worker }> {
+  const started: Worker[] = []
+  const note = (message: unknown) => void started.push((message as { worker: Worker }).worker)
+  diagnostics.subscribe('worker_threads', note)
+  const driver = await open({ path: folder })
+  diagnostics.unsubscribe('worker_threads', note)
+  assert.equal(started.length, 1)
+  return { driver, writer: started[0]! }
+}
+
+async function startThread(context: TestContext, driver: SqliteDriver): Promise<(order: Order) => Promise<unknown>> {
+  const seat = driver.seat()
+  const worker = new Worker(new URL('reader-thread.ts', import.meta.url), { workerData: seat, transferList: [seat.port] })
+  context.after(() => worker.terminate())
+  const answer = async () => {
+    const [{ value, error }] = (await once(worker, 'message')) as [{ value?: unknown; error?: string }]
+    if (error !== undefined) throw new Error(error)
+    return value
+  }
+  await answer()
+  return async (order) => {
+    worker.postMessage(order)
+    return await answer()
+  }
+}
+
+async function write(driver: Driver, key: string, text: string): Promise<void> {
+  await driver.transact(async (transaction) => transaction.put(key, () => Buffer.from(text)))
+}
+
+async function read(driver: Driver, key: string): Promise<string | undefined> {
+  const entry = await driver.get(key)
+  return entry && Buffer.from(entry.value).toString()
+}

@@ -14,7 +14,8 @@ const CONNECTIONS = 32
 const requests = Number(process.argv[2] ?? 30_000)
 const hasTaskset = availableParallelism() > 1 && spawnSync('taskset', ['-V']).status === 0
 
-const head = 'Host: 127.0.0.1:8200\r\nUser-Agent: bench\r\nX-Vault-Token: hvs.CAESIJ0123456789abcdefgh\r\nX-Vault-Request: true\r\n'
+const head =
+  'Host: 127.0.0.1:8200\r\nUser-Agent: bench\r\nX-Vault-Token: hvs.CAESIJ0123456789abcdefgh\r\nX-Vault-Request: true\r\n'
 const body = '{"data":{"password":"correct horse battery staple"}}'
 const messages = {
   get: `GET /v1/secret/data/app/config HTTP/1.1\r\n${head}\r\n`,
@@ -42,7 +43,8 @@ async function main(): Promise<void> {
       best[name] = Math.min(best[name] ?? Infinity, micros)
     }
   }
-  for (const [name, micros] of Object.entries(best)) console.log(`${name.padEnd(10)} ${micros.toFixed(2)} µs of CPU per request`)
+  for (const [name, micros] of Object.entries(best))
+    console.log(`${name.padEnd(10)} ${micros.toFixed(2)} µs of CPU per request`)
   for (const { child } of Object.values(servers)) child.disconnect()
 }
 

@@ -42,13 +42,25 @@ async function measure(data: string): Promise<Line[]> {
   lines.push(await each('get, not in the cache', 20_000, async (index) => void (await store.get(keyOf(spread(index))))))
   const hot = Array.from({ length: 1000 }, (_, index) => keyOf(spread(index)))
   await store.getMany(hot)
-  lines.push(await each('get, in the cache', 2_000_000, async (index) => void (await store.get(hot[index % 1000]!)), true))
+  lines.push(
+    await each('get, in the cache', 2_000_000, async (index) => void (await store.get(hot[index % 1000]!)), true),
+  )
   lines.push(hits(store, hot))
   const folders = Math.max(1, Math.floor(entries / PER_FOLDER))
   lines.push(
-    await each('list 100', 3000, async (index) => void (await store.list(`data/${folderOf(index % folders)}/`, { limit: 100 }))),
+    await each(
+      'list 100',
+      3000,
+      async (index) => void (await store.list(`data/${folderOf(index % folders)}/`, { limit: 100 })),
+    ),
   )
-  lines.push(await each('list one level above all entries, 10 of it', 3000, async () => void (await store.list('data/', { limit: 10 }))))
+  lines.push(
+    await each(
+      'list one level above all entries, 10 of it',
+      3000,
+      async () => void (await store.list('data/', { limit: 10 })),
+    ),
+  )
   for (const many of [1, 8, 64, 512]) lines.push(...(await commits(store, many)))
   await store.close()
   return lines

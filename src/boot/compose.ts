@@ -43,6 +43,9 @@ export interface NodeOptions {
   log: (text: string) => void
 }
 
+/** How long requests under way may keep the ledger open after the seal is closed. */
+const DRAIN_MS = 5000
+
 interface Cluster {
   name: string
   id: string
@@ -109,6 +112,11 @@ export class StrongroomNode {
     return this.#unsealed.core
   }
 
+  /** Undefined while sealed. */
+  get ledger(): Ledger | undefined {
+    return this.#ledger
+  }
+
   async unsealAutomatically(): Promise<void> {
     await this.seal.unsealAutomatically()
     await this.#follow()
@@ -134,7 +142,8 @@ export class StrongroomNode {
   async sealNow(): Promise<void> {
     this.gate.close()
     await this.seal.seal()
-    await this.#follow()
+    // Not awaited: the request that asks for it is itself under way, and its answer is to be recorded.
+    this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${String(error)}`))
   }
 
   /** Audit files are opened again: after a log rotation. */
@@ -177,6 +186,7 @@ export class StrongroomNode {
   async #stop(unsealed: Unsealed): Promise<void> {
     this.gate.close()
     this.#unsealed = undefined
+    await this.gate.drained(DRAIN_MS)
     await unsealed.core.leases.stop()
     unsealed.core.tokens.forget()
     await unsealed.core.audit.close()
@@ -214,10 +224,7 @@ export class StrongroomNode {
       keyStatus: () => this.seal.keyRing!.status(),
     })
     builtin['identity'] = identityEngine(identity)
-    builtin['token'] = tokenEngine({
-      tokens, leases, policies, mounts,
-      identityPolicies: async (entityId) => (await identity.standing(entityId))?.policies ?? [],
-    })
+    builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })
     await tokens.prepare()
     await policies.setup()
     this.#ledger = await Ledger.open({ folder: await this.#ledgerPlace(), durable: this.#options.storage.type !== 'memory' })

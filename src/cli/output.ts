@@ -88,8 +88,8 @@ export class Output {
     return EXIT_OK
   }
 
-  warnings(list: readonly string[]): void {
-    if (list.length === 0) return
+  warnings(list: readonly string[] | null): void {
+    if (!list || list.length === 0) return
     warn(
       `WARNING! The following warnings were returned from the server:\n\n${list.map((each) => `  * ${each}\n`).join('\n')}`,
     )

@@ -29,18 +29,14 @@ export async function askSecret(label: string, interactive: boolean): Promise<st
     return line
   }
   if (!interactive) throw new CommandFailure(`${label} was not given, and -non-interactive forbids to ask`, EXIT_LOCAL)
-  process.stderr.write(`${label} (will be hidden): `)
-  try {
-    return await typed()
-  } finally {
-    process.stderr.write('\n')
-  }
+  return await typed(`${label} (will be hidden): `)
 }
 
-/** One line typed on a terminal in raw mode, in which the terminal shows nothing. */
-async function typed(): Promise<string> {
+/** One line typed on a terminal in raw mode, in which the terminal shows nothing: from before the question is asked. */
+async function typed(question: string): Promise<string> {
   const { stdin } = process
   stdin.setRawMode(true)
+  process.stderr.write(question)
   stdin.resume()
   stdin.setEncoding('utf8')
   let text = ''
@@ -60,5 +56,6 @@ async function typed(): Promise<string> {
     stdin.removeAllListeners('data')
     stdin.setRawMode(false)
     stdin.pause()
+    process.stderr.write('\n')
   }
 }

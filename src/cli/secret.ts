@@ -8,7 +8,7 @@ export interface Secret {
   lease_duration: number
   renewable: boolean
   data: Record<string, unknown> | null
-  warnings: string[]
+  warnings: string[] | null
   auth?: Record<string, unknown>
   wrap_info?: Record<string, unknown>
   mount_type?: string
@@ -22,13 +22,14 @@ export function toSecret(reply: unknown): Secret & Record<string, unknown> {
   const bare = !envelope.some((name) => Object.hasOwn(given, name))
   const text = (name: string) => (typeof given[name] === 'string' ? given[name] : '')
   const data = bare ? given : given['data']
+  const warnings = Array.isArray(given['warnings']) ? given['warnings'].filter((each) => typeof each === 'string') : []
   return {
     request_id: text('request_id'),
     lease_id: text('lease_id'),
     lease_duration: typeof given['lease_duration'] === 'number' ? given['lease_duration'] : 0,
     renewable: given['renewable'] === true,
-    data: isObject(data) ? data : null,
-    warnings: Array.isArray(given['warnings']) ? given['warnings'].filter((each) => typeof each === 'string') : [],
+    data: isObject(data) ? sorted(data) : null,
+    warnings: warnings.length > 0 ? warnings : null,
     ...(isObject(given['auth']) ? { auth: given['auth'] } : {}),
     ...(isObject(given['wrap_info']) ? { wrap_info: given['wrap_info'] } : {}),
     ...(text('mount_type') === '' ? {} : { mount_type: text('mount_type') }),
@@ -128,4 +129,14 @@ export function secretFields(secret: Secret): Record<string, unknown> {
       ...(wrap['wrapped_accessor'] ? { wrapped_accessor: wrap['wrapped_accessor'] } : {}),
     }),
   }
+}
+
+/** Names in order at every level, so that the same secret is always printed the same way. */
+function sorted(values: Record<string, unknown>): Record<string, unknown> {
+  const deep = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(deep)
+    return isObject(value) ? sorted(value) : value
+  }
+  const names = Object.keys(values).sort()
+  return Object.fromEntries(names.map((name) => [name, deep(values[name])]))
 }

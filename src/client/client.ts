@@ -19,6 +19,8 @@ export interface ClientOptions {
   timeoutMs?: number
   /** Further attempts after the first; 0: none. */
   maxRetries?: number
+  /** Before the first of them; a little more before each later one. */
+  retryWaitMs?: number
   /** Sent with every request. */
   headers?: Record<string, string | string[]>
   /** Follow a standby node's redirect to the active one. On unless said otherwise. */
@@ -57,8 +59,7 @@ export interface Prepared {
 const DEFAULT_TIMEOUT_MS = 60_000
 const DEFAULT_RETRIES = 2
 const MAX_RETRIES = 100
-const MIN_BACKOFF_MS = 1000
-const MAX_BACKOFF_MS = 1500
+const DEFAULT_RETRY_WAIT_MS = 1000
 
 export class Client {
   readonly #options: ClientOptions
@@ -131,8 +132,9 @@ export class Client {
       } catch (error) {
         if (last || !(error instanceof ConnectionError) || !mayRepeat(prepared.method, error.code)) throw error
       }
-      const backoffMs = MIN_BACKOFF_MS + Math.random() * (MAX_BACKOFF_MS - MIN_BACKOFF_MS)
-      await new Promise((resolve) => setTimeout(resolve, backoffMs * (attempt + 1)))
+      const waitMs = (this.#options.retryWaitMs ?? DEFAULT_RETRY_WAIT_MS) * (attempt + 1)
+      // Up to half as much again by chance, so that many clients of one server do not all come back at once.
+      await new Promise((resolve) => setTimeout(resolve, waitMs * (1 + Math.random() / 2)))
     }
   }
 

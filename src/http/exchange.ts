@@ -2,8 +2,7 @@
  * One listener's requests while they are being answered: reads the body, hands over, writes the answer. No request has a
  * timer of its own; one clock tick a second looks for those that take too long.
  */
-import type { ServerResponse } from 'node:http'
-import type { Request } from './request.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Outgoing, Incoming } from '#request/incoming.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Connection } from './connection.ts'
@@ -19,16 +18,18 @@ const DISCARD_FACTOR = 2
 const NO_BYTES = Buffer.alloc(0)
 
 interface Exchange {
-  request: Request
+  request: IncomingMessage
   response: ServerResponse
   connection: Connection
   /** The method that was sent, also where the parser was shown another. */
   method: string
   startedTick: number
+  /** While the end of its body has not come. */
+  unread: boolean
 }
 
 export interface Exchanges {
-  begin(request: Request, response: ServerResponse, connection: Connection, method: string): void
+  begin(request: IncomingMessage, response: ServerResponse, connection: Connection, method: string): void
   /** From now on every answer is the last one of its connection. */
   drain(): void
   stop(): void
@@ -57,7 +58,7 @@ export function createExchanges(handle: Handle, limits: Limits, secure: boolean,
   clock.unref()
   return {
     begin(request, response, connection, method) {
-      const exchange: Exchange = { request, response, connection, method, startedTick: context.tick }
+      const exchange: Exchange = { request, response, connection, method, startedTick: context.tick, unread: false }
       context.running.add(exchange)
       connection.latest = response
       response.on('close', () => {
@@ -94,15 +95,20 @@ function begin(context: Context, exchange: Exchange): void {
     void answer(context, exchange, NO_BYTES)
     return
   }
-  exchange.connection.hadBody = true
   readBody(context, exchange)
 }
 
-/** Collects the body below its limit; `answer` gets it, or the client an error. */
+/**
+ * Collects the body below its limit; `answer` gets it, or the client an error. The parser pushes each piece, then null, into
+ * the request; taken right there, a small body is complete before the parser returns, without a stream queueing it and
+ * telling of it in later ticks.
+ */
 function readBody(context: Context, exchange: Exchange): void {
   const { request } = exchange
   const { maxRequestBytes } = context.limits
   const declared = Number(request.headers['content-length'] ?? 0)
+  exchange.unread = true
+  exchange.connection.hadBody = declared > 0
   if (declared > DISCARD_FACTOR * maxRequestBytes) {
     fail(context, exchange, tooLarge())
     return
@@ -110,22 +116,24 @@ function readBody(context: Context, exchange: Exchange): void {
   const chunks: Buffer[] = []
   let bytes = 0
   exchange.connection.abort = (error) => fail(context, exchange, error)
-  request.onBody = (chunk) => {
+  request.push = (chunk: Buffer | null) => {
     if (chunk !== null) {
       bytes += chunk.length
       if (bytes <= maxRequestBytes) chunks.push(chunk)
       else if (bytes > DISCARD_FACTOR * maxRequestBytes) fail(context, exchange, tooLarge())
-      return
+      return true
     }
+    exchange.unread = false
     exchange.connection.abort = undefined
     // Refused already, for its size or because it took too long.
-    if (exchange.response.headersSent) return
+    if (exchange.response.headersSent) return false
     if (bytes > maxRequestBytes) fail(context, exchange, tooLarge())
     else void answer(context, exchange, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
+    return false
   }
 }
 
-export function tooLarge(): ApiError {
+function tooLarge(): ApiError {
   return new ApiError('too_large', 'request body too large')
 }
 
@@ -149,7 +157,7 @@ function fail(context: Context, exchange: Exchange, error: unknown, id?: string)
   const { status, body } = isProtocol ? { status: error.status, body: errorBody(error.message) } : toHttp(error)
   if (status >= 500 && !isProtocol) context.log('request failed', describe(error, id))
   // What is left of a request that was refused before its end is not worth reading.
-  if (!exchange.request.complete) exchange.connection.closing = true
+  if (exchange.unread) exchange.connection.closing = true
   send(context, exchange, { status, contentType: 'application/json', body })
 }
 

@@ -1,6 +1,5 @@
 /** HTTP/1.1 on one address: bytes to Incoming, Outgoing to bytes. Knows no engine, token or policy. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { Request } from './request.ts'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { bind } from './bind.ts'
@@ -73,7 +72,6 @@ function createServerOf({ tls }: ListenerOptions, limits: Limits): Server {
     connectionsCheckingInterval: Math.min(CHECK_MS, headerMs / 4),
     // Requests without a body, most of all, are spared the machinery of a stream.
     optimizeEmptyRequests: true,
-    IncomingMessage: Request,
   }
   const server = tls ? createTlsServer({ ...options, ...handshakeOptions(tls, headerMs) }) : createServer(options)
   server.maxConnections = limits.maxConnections
@@ -91,7 +89,7 @@ function attach(context: Context): void {
     if (!connection) connections.set(socket, (connection = createConnection(socket, limits.maxRequestsPerConnection)))
     noteListeners(socket, connection)
   })
-  const onRequest = (request: Request, response: ServerResponse) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)!
     if (connection.closing || connection.requestsLeft <= 0) {
       // The answer before this one said that it is the last.
@@ -104,7 +102,7 @@ function attach(context: Context): void {
     exchanges.begin(request, response, connection, method)
   }
   server.on('request', onRequest)
-  server.on('checkContinue', (request: Request, response: ServerResponse) => {
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (Number(request.headers['content-length'] ?? 0) <= limits.maxRequestBytes) response.writeContinue()
     onRequest(request, response)
   })

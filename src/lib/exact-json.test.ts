@@ -23,7 +23,13 @@ test('numbers that JavaScript would print differently come back as they were wri
 })
 
 test('an object without such numbers is kept as plain data', () => {
-  for (const text of ['{"a":1.5,"b":-3,"c":0.1}', '{"a":"1.50"}', '{"__proto__":{"x":1}}', '{}', '{"a":1e21}'.replace('1e21', '1e+21')]) {
+  for (const text of [
+    '{"a":1.5,"b":-3,"c":0.1}',
+    '{"a":"1.50"}',
+    '{"__proto__":{"x":1}}',
+    '{}',
+    '{"a":1e21}'.replace('1e21', '1e+21'),
+  ]) {
     const { kept, restored } = throughStorage(text)
     assert.ok('data' in kept, text)
     assert.equal(restored, text)

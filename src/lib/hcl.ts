@@ -88,8 +88,7 @@ export function hclToPlain(value: HclValue): unknown {
   // No prototype, so that a key called `__proto__` is a key like any other.
   const record: Record<string, unknown> = Object.create(null)
   for (const { keys, value: inner } of value.items) {
-    const labels = keys.slice(1).reduceRight((body: unknown, label) => ({ [label]: body }), hclToPlain(inner))
-    record[keys[0]!] = labels
+    record[keys[0]!] = keys.slice(1).reduceRight((body: unknown, label) => ({ [label]: body }), hclToPlain(inner))
   }
   return record
 }

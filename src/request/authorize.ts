@@ -6,6 +6,7 @@ import type { Call, Operation } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Known } from './authenticate.ts'
 import { auditAuth, callOf } from './call.ts'
+import { limitListing } from './listing.ts'
 import type { Core } from './core.ts'
 
 declare const mark: unique symbol
@@ -34,11 +35,13 @@ export async function authorize(core: Core, known: Known): Promise<Allowed> {
     path: known.path,
     body: known.incoming.body,
     wrapTtlSeconds: known.incoming.wrapTtlSeconds,
+    needsSudo: known.match?.path.sudo === true,
   })
   allowed.verdict = verdict
   allowed.auth = auditAuth(token, verdict)
   if (!verdict.allowed) throw refused(verdict.reason ?? 'no policy allows it')
   if (known.match?.path.sudo && !verdict.sudo) throw refused('the path needs the sudo capability')
+  limitListing(allowed)
   return allowed
 }
 

@@ -2,7 +2,9 @@
 import type { Reply } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { PreparedCall } from './call.ts'
+import type { Core } from './core.ts'
 import { helpReply } from './help.ts'
+import { filterListing } from './listing.ts'
 import type { Reserved } from './reserve.ts'
 
 declare const mark: unique symbol
@@ -11,7 +13,7 @@ export interface Answered extends Reserved {
   reply: Reply
 }
 
-export async function dispatch(reserved: Reserved): Promise<Answered> {
+export async function dispatch(core: Core, reserved: Reserved): Promise<Answered> {
   const { endpoint, mounted, match, incoming } = reserved
   if (!mounted) {
     throw new ApiError('not_found', `no handler for route "${incoming.path}". route entry not found.`)
@@ -25,7 +27,7 @@ export async function dispatch(reserved: Reserved): Promise<Answered> {
   }
   const call = reserved.call as PreparedCall
   call.operation = reserved.record.operation as PreparedCall['operation']
-  const reply = await endpoint.handle(call)
+  const reply = await filterListing(core, reserved, await endpoint.handle(call))
   return answer(reserved, withWarnings(reply, call, match.path.arbitrary === true))
 }
 

@@ -29,6 +29,11 @@ export class Gate {
     this.#core = undefined
   }
 
+  /** Resolves when what had come in before `close` is answered, or after `timeoutMs`. */
+  drained(timeoutMs: number): Promise<void> {
+    return this.#inFlight.drained(timeoutMs)
+  }
+
   async handle(incoming: Incoming): Promise<Outgoing> {
     // All paths without the barrier lie below sys/; the check keeps the tree walk off everybody else's way.
     const match = incoming.path.startsWith('sys/') ? this.#bare.find(incoming.path, false) : undefined

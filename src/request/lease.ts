@@ -1,5 +1,6 @@
 /** Fill the slot: what was made is tracked until it ends. If that fails, it is taken back at once. */
 import type { AuditAuth } from '#sdk/audit.ts'
+import type { WrapInfo } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Answered } from './dispatch.ts'
@@ -12,6 +13,16 @@ export interface Leased extends Answered {
   leaseId: string
   /** A token was made here: as the audit tells it. */
   issued: AuditAuth | undefined
+}
+
+/** The reply cannot leave: what it would have told of must not live on with nobody knowing it. */
+export async function takeBack(core: Core, { leaseId, issued, reply, wrapInfo }: Leased & { wrapInfo?: WrapInfo | undefined }): Promise<void> {
+  const made = [wrapInfo?.token, issued && reply.auth?.client_token].filter((text) => text !== undefined)
+  for (const text of made) {
+    const token = await core.tokens.lookup(text)
+    if (token && token.type !== 'batch') await core.tokens.revoke(token)
+  }
+  if (leaseId !== '') await core.leases.revoke(leaseId)
 }
 
 export async function keepLease(core: Core, answered: Answered): Promise<Leased> {

@@ -11,7 +11,7 @@ import { authorize } from './authorize.ts'
 import type { Core } from './core.ts'
 import { dispatch } from './dispatch.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
-import { keepLease } from './lease.ts'
+import { keepLease, takeBack } from './lease.ts'
 import type { Admitted, InFlight } from './rate.ts'
 import { reserve } from './reserve.ts'
 import { refuseForeignNamespace, route } from './route.ts'
@@ -41,7 +41,12 @@ async function pass(core: Core, admitted: Admitted): Promise<Outgoing> {
 async function answer(core: Core, known: Known): Promise<Outgoing> {
   const allowed = await authorize(core, known)
   const audited = await auditRequest(core, approve(allowed))
-  const leased = await reserve(core, audited, async (reserved) => keepLease(core, await dispatch(reserved)))
+  const leased = await reserve(core, audited, async (reserved) => keepLease(core, await dispatch(core, reserved)))
   const wrapped = await wrap(core, leased)
-  return send(await auditReply(core, wrapped))
+  try {
+    return send(await auditReply(core, wrapped))
+  } catch (error) {
+    await takeBack(core, wrapped)
+    throw error
+  }
 }

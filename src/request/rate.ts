@@ -12,9 +12,18 @@ const MAX_IN_FLIGHT = 10_000
 
 export class InFlight {
   #count = 0
+  #idle: (() => void)[] = []
 
-  get count(): number {
-    return this.#count
+  /** Resolves when nothing is going on any more, or after `timeoutMs`. */
+  drained(timeoutMs: number): Promise<void> {
+    if (this.#count === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs)
+      this.#idle.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
   }
 
   async during<T>(routed: Routed, go: (admitted: Admitted) => Promise<T>): Promise<T> {
@@ -24,6 +33,7 @@ export class InFlight {
       return await go(routed as Admitted)
     } finally {
       this.#count -= 1
+      if (this.#count === 0) for (const tell of this.#idle.splice(0)) tell()
     }
   }
 }

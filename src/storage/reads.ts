@@ -56,7 +56,12 @@ export function conflictIn(reads: ReadSet, source: Source): string | undefined {
  * The first key whose stored entry has a higher version than the one about to be written: another change was given its
  * version later and committed first. Later writes have higher versions, so this one has to run again.
  */
-export function lateWrite(reads: ReadSet, keys: readonly string[], versions: readonly number[], source: Source): string | undefined {
+export function lateWrite(
+  reads: ReadSet,
+  keys: readonly string[],
+  versions: readonly number[],
+  source: Source,
+): string | undefined {
   const read = new Map(reads.keys.map((key, index) => [key, reads.versions[index]!]))
   return keys.find((key, index) => versions[index]! > 0 && (read.get(key) ?? source.versionOf(key)) > versions[index]!)
 }

@@ -3,7 +3,7 @@ import type { Driver } from '#sdk/storage.ts'
 
 export interface DriverKind {
   /** @throws ApiError `storage_failed` or `invalid_request` with what to do about it */
-  open(options: Readonly<Record<string, string>>): Promise<Driver>
+  readonly open: (options: Readonly<Record<string, string>>) => Promise<Driver>
 }
 
 export const drivers: Record<'sqlite' | 'memory', () => Promise<DriverKind>> = {

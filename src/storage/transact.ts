@@ -41,7 +41,8 @@ export async function transact<T>(
         reason: `${MAX_TRIES} tries met a conflict, the last at ${outcome.conflict}`,
       })
     }
-    if (tries >= TRIES_WITHOUT_PAUSE) await sleep(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** (tries - TRIES_WITHOUT_PAUSE)))
+    if (tries >= TRIES_WITHOUT_PAUSE)
+      await sleep(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** (tries - TRIES_WITHOUT_PAUSE)))
     const endTurn = await turns.take(outcome.conflict)
     try {
       outcome = await attempt(store, change)

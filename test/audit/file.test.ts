@@ -114,10 +114,7 @@ test('a full disk is told', async (t) => {
 
 test('of a write that is cut short, whole lines stay and are acknowledged, and it goes on when there is room', async (t) => {
   const file = newFile(t)
-  const child = spawn(process.execPath, [import.meta.filename, file], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, AUDIT_FILE_WRITER: '1' },
-  })
+  const child = spawn(process.execPath, ['test/audit/file-writer.ts', file], { stdio: ['pipe', 'pipe', 'inherit'] })
   const answers = createInterface(child.stdout)[Symbol.asyncIterator]()
   const write = async () => {
     child.stdin.write('go\n')
@@ -159,13 +156,3 @@ test('stdout writes to standard output', () => {
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
   assert.equal(output, '> {"a":1}\n> {"b":2}\n')
 })
-
-if (process.env['AUDIT_FILE_WRITER']) {
-  const device = await kind.open({ file_path: process.argv[2]! })
-  console.log('ready')
-  for await (const _ of createInterface(process.stdin)) {
-    const results = await Promise.allSettled(Array.from({ length: 10 }, () => device.write(`{"x":"${'y'.repeat(92)}"}`)))
-    console.log(JSON.stringify({ kept: results.map(({ status }) => status === 'fulfilled'), trouble: device.trouble() }))
-  }
-  process.exit(0)
-}

@@ -13,10 +13,10 @@ export interface TestMount {
   clock: TestClock
   /** Keys of the store that were read, outside of transactions. */
   reads: string[]
-  call(operation: Operation, path: string, body?: unknown, more?: Partial<Call>): Promise<Reply>
+  call: (operation: Operation, path: string, body?: unknown, more?: Partial<Call>) => Promise<Reply>
   /** All keys of the mount. */
-  keys(): Promise<string[]>
-  setOptions(options: Record<string, string>): Promise<void>
+  keys: () => Promise<string[]>
+  setOptions: (options: Record<string, string>) => Promise<void>
 }
 
 export async function openMount(engineName: string, options: Record<string, string> = {}): Promise<TestMount> {

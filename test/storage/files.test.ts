@@ -22,7 +22,10 @@ test('the data folder and all files in it are for the server alone, under any um
   await driver.transact(async (transaction) => transaction.put('a', () => Buffer.from('1')))
   assert.equal(statSync(data).mode & 0o777, 0o700)
   const files = readdirSync(data)
-  assert.ok(files.includes('store.db') && files.includes('store.db-wal') && files.includes('store.db-shm'), files.join())
+  assert.ok(
+    files.includes('store.db') && files.includes('store.db-wal') && files.includes('store.db-shm'),
+    files.join(),
+  )
   for (const file of files) assert.equal(statSync(path.join(data, file)).mode & 0o777, 0o600, file)
   await driver.close()
 })
@@ -84,7 +87,10 @@ test('a database of another program, and what is none, are refused', async (cont
   database.exec('CREATE TABLE other (x)')
   database.close()
   await refuses(open({ path: folder.path }), 'another program')
-  writeFileSync(path.join(folder.path, 'store.db'), 'this is text, and longer than the header of a database is: '.repeat(20))
+  writeFileSync(
+    path.join(folder.path, 'store.db'),
+    'this is text, and longer than the header of a database is: '.repeat(20),
+  )
   await refuses(open({ path: folder.path }), 'not a database')
 })
 

@@ -17,8 +17,10 @@ const LIMIT = 'ulimit -S -f 16384'
 test('a store at the limit of its files reads on, refuses writes whole, and goes on once there is room', async (context) => {
   const folder = temporaryFolder()
   context.after(folder.remove)
-  await fillsAndRecovers(context, startProgram(program, [path.join(folder.path, 'data')], LIMIT), ({ process: { pid } }) =>
-    run('prlimit', `--pid=${pid}`, '--fsize=unlimited:'),
+  await fillsAndRecovers(
+    context,
+    startProgram(program, [path.join(folder.path, 'data')], LIMIT),
+    ({ process: { pid } }) => run('prlimit', `--pid=${pid}`, '--fsize=unlimited:'),
   )
 })
 
@@ -26,12 +28,18 @@ const disk = smallDisk()
 if (disk) {
   test('a store on a full disk reads on, refuses writes whole, and goes on once there is room', async (context) => {
     context.after(disk.remove)
-    writeFileSync(path.join(disk.path, 'ballast'), new Uint8Array(8 * 1024 * 1024))
-    await fillsAndRecovers(context, startProgram(program, [path.join(disk.path, 'data')]), () => rmSync(path.join(disk.path, 'ballast')))
+    writeFileSync(path.join(disk.path, 'ballast'), new Uint8Array(16 * 1024 * 1024))
+    await fillsAndRecovers(context, startProgram(program, [path.join(disk.path, 'data')]), () =>
+      rmSync(path.join(disk.path, 'ballast')),
+    )
   })
 }
 
-async function fillsAndRecovers(context: TestContext, started: Program, makeRoom: (started: Program) => void): Promise<void> {
+async function fillsAndRecovers(
+  context: TestContext,
+  started: Program,
+  makeRoom: (started: Program) => void,
+): Promise<void> {
   context.after(() => started.process.kill('SIGKILL'))
   await started.line('full')
   makeRoom(started)
@@ -46,7 +54,7 @@ function smallDisk(): { path: string; remove: () => void } | undefined {
   const folder = temporaryFolder()
   const mounted = path.join(folder.path, 'disk')
   mkdirSync(mounted)
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'none', mounted]).status !== 0) {
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'none', mounted]).status !== 0) {
     folder.remove()
     return undefined
   }

@@ -59,7 +59,8 @@ async function checkStore(folder: string, acknowledged: number[]): Promise<void>
     assert.ok(last <= known + 1, `loop ${loop}: one change was under way after ${known}, and the store has ${last}`)
     // A change that was committed and not acknowledged counts from now on: the next round goes on from it.
     acknowledged[loop] = last
-    for (let number = Math.max(1, last - KEPT_SETS + 1); number <= last; number += 1) expected.push(...keysOfSet(loop, number))
+    for (let number = Math.max(1, last - KEPT_SETS + 1); number <= last; number += 1)
+      expected.push(...keysOfSet(loop, number))
   }
   const found = await driver.scan('set/')
   assert.deepEqual(

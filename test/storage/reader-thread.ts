@@ -2,7 +2,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { attach, type Seat } from '#storage/sqlite/driver.ts'
 
-export type Order = { get: string } | { put: string; text: string } | { increment: string; times: number } | 'heard' | 'close'
+export type Order =
+  | { get: string }
+  | { put: string; text: string }
+  | { increment: string; times: number }
+  | 'heard'
+  | 'close'
 
 const driver = await attach(workerData as Seat)
 const heard: string[] = []

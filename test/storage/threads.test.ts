@@ -70,8 +70,12 @@ test('when the writing thread dies, waiting and later changes fail at once, and 
   await writer.terminate()
   const failed = (await settled).filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
   assert.ok(failed.length > 0, 'it died while changes waited')
-  for (const { reason } of failed) assert.ok(reason instanceof ApiError && reason.code === 'storage_failed', String(reason))
-  await assert.rejects(write(driver, 'later', '1'), (error) => error instanceof ApiError && error.code === 'storage_failed')
+  for (const { reason } of failed)
+    assert.ok(reason instanceof ApiError && reason.code === 'storage_failed', String(reason))
+  await assert.rejects(
+    write(driver, 'later', '1'),
+    (error) => error instanceof ApiError && error.code === 'storage_failed',
+  )
   assert.match(driver.trouble() ?? '', /restart/)
   assert.throws(() => driver.seat(), ApiError)
   assert.equal(await read(driver, 'k'), 'kept')
@@ -83,7 +87,9 @@ test('when the writing thread dies, waiting and later changes fail at once, and 
 
 test('more waiting commits than the store takes are refused, and the others are made', async (context) => {
   const driver = await opened(context)
-  const results = await Promise.allSettled(Array.from({ length: 12_000 }, (_, index) => write(driver, `q/${index}`, '1')))
+  const results = await Promise.allSettled(
+    Array.from({ length: 12_000 }, (_, index) => write(driver, `q/${index}`, '1')),
+  )
   const made = results.filter(({ status }) => status === 'fulfilled').length
   assert.equal(made, 10_000)
   for (const result of results) {
@@ -116,7 +122,10 @@ async function openedWithWriter(folder: string): Promise<{ driver: SqliteDriver;
 
 async function startThread(context: TestContext, driver: SqliteDriver): Promise<(order: Order) => Promise<unknown>> {
   const seat = driver.seat()
-  const worker = new Worker(new URL('reader-thread.ts', import.meta.url), { workerData: seat, transferList: [seat.port] })
+  const worker = new Worker(new URL('reader-thread.ts', import.meta.url), {
+    workerData: seat,
+    transferList: [seat.port],
+  })
   context.after(() => worker.terminate())
   const answer = async () => {
     const [{ value, error }] = (await once(worker, 'message')) as [{ value?: unknown; error?: string }]

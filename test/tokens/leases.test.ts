@@ -10,7 +10,13 @@ import { openServices, type Services, servicesOver, settings } from './support.t
 
 const mount = { accessor: 'db_1', settings }
 
-async function lease({ leases }: Services, token: Token, name: string, ttlSeconds: number, more = {}): Promise<string> {
+async function lease(
+  { leases }: Pick<Services, 'leases'>,
+  token: Token,
+  name: string,
+  ttlSeconds: number,
+  more = {},
+): Promise<string> {
   const slot = leases.reserve({ path: `db/creds/${name}`, token, mount })
   const kept = await slot.fill({ ttlSeconds, maxTtlSeconds: 0, renewable: true, revoke: { user: name }, ...more })
   slot.release()
@@ -40,7 +46,9 @@ test('a lease is kept, looked at, listed, renewed and taken back', async () => {
   clock.passSeconds(90)
   const cut = await leases.renew(id, 500)
   assert.equal(cut.ttlSeconds, 70)
-  assert.deepEqual(cut.warnings, ['TTL of "8m20s" exceeded the effective max_ttl of "1m10s"; TTL value is capped accordingly'])
+  assert.deepEqual(cut.warnings, [
+    'TTL of "8m20s" exceeded the effective max_ttl of "1m10s"; TTL value is capped accordingly',
+  ])
   await leases.revoke(id)
   assert.deepEqual(takenBack, [{ leaseId: id, path: 'db/creds/app', mount: 'db_1', revoke: { user: 'app' } }])
   assert.equal(await leases.lookup(id), undefined)
@@ -70,7 +78,10 @@ test('ten thousand leases end in order, a bounded number in memory', async () =>
   assert.equal(takenBack.length, 5000)
   clock.passSeconds(10_000)
   await leases.round()
-  assert.deepEqual(takenBack.map(({ revoke }) => Number(revoke['user'])), order.toSorted((a, b) => a - b))
+  assert.deepEqual(
+    takenBack.map(({ revoke }) => Number(revoke['user'])),
+    order.toSorted((a, b) => a - b),
+  )
   assert.ok(largest <= 200, `${largest} entries were read at once`)
   assert.deepEqual(await keys('lease/'), before)
 
@@ -116,7 +127,10 @@ test('force forgets what cannot be taken back', async () => {
   const names = ['a', 'b', 'c']
   const ids = await Promise.all(names.map((name) => lease(services, token, name, 60)))
   fault.error = new Error('gone')
-  await assert.rejects(leases.revokePrefix('db/creds'), { code: 'upstream_failed', message: 'failed to revoke 3 leases below "db/creds/"' })
+  await assert.rejects(leases.revokePrefix('db/creds'), {
+    code: 'upstream_failed',
+    message: 'failed to revoke 3 leases below "db/creds/"',
+  })
   for (const id of ids) await assert.rejects(leases.renew(id, 10), { message: 'lease expired' })
   await leases.revokePrefix('db', { force: true })
   assert.deepEqual(await keys('lease/'), before)
@@ -131,7 +145,10 @@ test('a prefix takes just what lies below it, log-in tokens too', async () => {
   const [one, other] = [await lease(services, token, 'app', 60), await lease(services, token, 'app2', 60)]
   await leases.revokePrefix('db/creds/app')
   await leases.revokePrefix('auth/approle/')
-  assert.deepEqual(takenBack.map(({ leaseId }) => leaseId), [one])
+  assert.deepEqual(
+    takenBack.map(({ leaseId }) => leaseId),
+    [one],
+  )
   await leases.revokePrefix(other)
   assert.equal(takenBack.length, 2)
   assert.deepEqual([await tokens.lookup(near.text), (await tokens.lookup(far.text))?.id], [undefined, far.id])
@@ -159,7 +176,9 @@ test('no lease is kept for a token that ended meanwhile, nor for one at its last
   const token = await make()
   const slot = leases.reserve({ path: 'db/creds/app', token, mount })
   await tokens.revoke(token)
-  await assert.rejects(slot.fill({ ttlSeconds: 60, maxTtlSeconds: 0, renewable: true, revoke: {} }), { code: 'permission_denied' })
+  await assert.rejects(slot.fill({ ttlSeconds: 60, maxTtlSeconds: 0, renewable: true, revoke: {} }), {
+    code: 'permission_denied',
+  })
   const once = await make({ numUses: 1 })
   const spent = (await tokens.use(once))!
   await assert.rejects(lease(services, spent, 'app', 60), { code: 'invalid_request', message: /one use left/ })
@@ -194,7 +213,9 @@ test('tokens are renewed by their own paths; unknown and unrenewable leases are 
   const services = await openServices()
   const { leases, make } = services
   const token = await make()
-  await assert.rejects(leases.renew(`auth/token/create/h${token.id}`, 10), { message: 'tokens cannot be renewed through this endpoint' })
+  await assert.rejects(leases.renew(`auth/token/create/h${token.id}`, 10), {
+    message: 'tokens cannot be renewed through this endpoint',
+  })
   await assert.rejects(leases.renew('a/b', 10), { code: 'invalid_request', message: 'lease not found' })
   const fixed = await lease(services, token, 'app', 60, { renewable: false })
   await assert.rejects(leases.renew(fixed, 10), { message: 'lease is not renewable' })
@@ -256,7 +277,10 @@ test('leases and tokens outlive a restart; nothing is read of what is not due', 
     store.clock.passSeconds(100)
     reads.length = 0
     await after.leases.round()
-    assert.deepEqual(after.takenBack.map(({ leaseId }) => leaseId), [due])
+    assert.deepEqual(
+      after.takenBack.map(({ leaseId }) => leaseId),
+      [due],
+    )
     assert.ok(reads.length < 10, reads.join('\n'))
     assert.ok(await after.tokens.lookup(token.text))
     await driver.close()

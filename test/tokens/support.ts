@@ -1,18 +1,20 @@
 /** What the tests of tokens and leases share: the real services over a real barrier, and a clock to move. */
-import { Leases, type SecretCall } from '#core/leases/leases.ts'
+import type { SecretCall } from '#core/leases/ending.ts'
+import { Leases } from '#core/leases/leases.ts'
 import type { CreateSpec } from '#core/tokens/issue.ts'
 import type { Token } from '#core/tokens/token.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
+import type { Clock } from '#sdk/engine.ts'
 import type { Driver } from '#sdk/storage.ts'
 import { Barrier } from '#seal/barrier.ts'
 import { openStore, type TestClock } from '#test/seal/support.ts'
 
 export const settings = { defaultLeaseTtlSeconds: 2_764_800, maxLeaseTtlSeconds: 2_764_800, options: {} }
 
-export interface Services {
+export interface Services<C extends Clock = TestClock> {
   driver: Driver
   barrier: Barrier
-  clock: TestClock
+  clock: C
   tokens: Tokens
   leases: Leases
   /** Cubbyholes of ended tokens, in order. */
@@ -21,8 +23,8 @@ export interface Services {
   takenBack: SecretCall[]
   /** Set it to make the engine fail. */
   fault: { error: Error | undefined }
-  make(spec?: Partial<CreateSpec>): Promise<Token>
-  keys(prefix: string): Promise<string[]>
+  make: (spec?: Partial<CreateSpec>) => Promise<Token>
+  keys: (prefix: string) => Promise<string[]>
 }
 
 /** @param wrap  puts a driver of the test's between the barrier and the store */
@@ -32,11 +34,11 @@ export async function openServices(given?: Driver, wrap = (driver: Driver) => dr
   return await servicesOver(driver, new Barrier(driver, store.barrier.ring()), store.clock)
 }
 
-export async function servicesOver(driver: Driver, barrier: Barrier, clock: Services["clock"]): Promise<Services> {
+export async function servicesOver<C extends Clock>(driver: Driver, barrier: Barrier, clock: C): Promise<Services<C>> {
   const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
   const takenBack: SecretCall[] = []
   const ended: string[] = []
-  const fault: Services['fault'] = { error: undefined }
+  const fault: { error: Error | undefined } = { error: undefined }
   const leases = new Leases({
     storage: barrier.storage('core/lease/'),
     clock,

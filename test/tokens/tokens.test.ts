@@ -31,7 +31,19 @@ test('what is no token of this server is none', async () => {
   const theirBatch = await makeThere({ type: 'batch' })
   assert.ok(await strangers.lookup(theirBatch.text))
   const changed = `${mine.text.slice(0, -1)}${mine.text.endsWith('a') ? 'b' : 'a'}`
-  for (const text of ['', 'x', 'hvs.', 'hvb.', 'hvb.AAAA', theirs.text, theirBatch.text, changed, mine.id, mine.accessor, 'h'.repeat(9000)]) {
+  for (const text of [
+    '',
+    'x',
+    'hvs.',
+    'hvb.',
+    'hvb.AAAA',
+    theirs.text,
+    theirBatch.text,
+    changed,
+    mine.id,
+    mine.accessor,
+    'h'.repeat(9000),
+  ]) {
     assert.equal(await tokens.lookup(text), undefined, text.slice(0, 40))
   }
   for (const accessor of ['', theirs.accessor, mine.id, '../id/x', 'a'.repeat(100)]) {
@@ -65,7 +77,9 @@ test('a batch token is nothing in the store, and ends with its parent', async ()
   assert.equal(await tokens.lookup(batch.text), found)
   assert.equal(authBlock(found!).accessor, '')
   assert.equal(authBlock(found!).renewable, false)
-  await assert.rejects(tokens.renew(found!, { incrementSeconds: 0, defaultSeconds: 60, maxSeconds: 60 }), { message: 'batch tokens cannot be renewed' })
+  await assert.rejects(tokens.renew(found!, { incrementSeconds: 0, defaultSeconds: 60, maxSeconds: 60 }), {
+    message: 'batch tokens cannot be renewed',
+  })
   await assert.rejects(tokens.revoke(found!), { message: 'batch tokens cannot be revoked' })
   await tokens.revoke(parent)
   assert.equal(await tokens.lookup(batch.text), undefined)
@@ -133,7 +147,7 @@ test('a token whose last use was taken goes away by itself if nobody finishes it
   await leases.round()
   assert.equal(await tokens.lookup(made.text, { spent: true }), undefined)
   assert.deepEqual(await keys('lease/'), [])
-  assert.deepEqual((await keys('token/')), ['token/salt'])
+  assert.deepEqual(await keys('token/'), ['token/salt'])
 })
 
 test('a renewal counts from now, ends with the max, and tells when it is cut', async () => {
@@ -147,12 +161,14 @@ test('a renewal counts from now, ends with the max, and tells when it is cut', a
   token = (await tokens.lookup(token.text))!
   assert.ok(token)
   const cut = await tokens.renew(token, { ...limits, incrementSeconds: 900 })
-  assert.deepEqual(cut.warnings, ['TTL of "15m" exceeded the effective max_ttl of "5m1s"; TTL value is capped accordingly'])
+  assert.deepEqual(cut.warnings, [
+    'TTL of "15m" exceeded the effective max_ttl of "5m1s"; TTL value is capped accordingly',
+  ])
   assert.equal(cut.seconds, 301)
   clock.passSeconds(301)
   assert.equal(await tokens.lookup(token.text), undefined)
   await assert.rejects(tokens.renew(token, limits), { code: 'invalid_request', message: 'lease expired' })
-  await tokens.revokeById(token.id)
+  await tokens.revokeByIds([token.id])
   await assert.rejects(tokens.renew(token, limits), { code: 'invalid_request', message: 'token not found' })
 })
 
@@ -193,7 +209,8 @@ test('an explicit id is taken once, and after its end once more, with nothing le
   assert.ok(await tokens.lookup('my-id'))
   assert.notEqual(second.accessor, first.accessor)
   assert.equal(await tokens.lookup(child.text), undefined)
-  for (const id of ['hvs.mine', 's.mine', 'a.b', 'x'.repeat(300)]) await assert.rejects(make({ id }), { code: 'invalid_request' })
+  for (const id of ['hvs.mine', 's.mine', 'a.b', 'x'.repeat(300)])
+    await assert.rejects(make({ id }), { code: 'invalid_request' })
 })
 
 test('a log-in makes what the grant says, within what the mount allows', async () => {
@@ -213,7 +230,12 @@ test('a log-in makes what the grant says, within what the mount allows', async (
     internal: { role: 'x' },
   }
   const mount = { path: 'auth/userpass/', accessor: 'auth_userpass_1', settings }
-  const { token, text, warnings } = await tokens.login({ grant, path: 'auth/userpass/login/mara', mount, entityId: 'e1' })
+  const { token, text, warnings } = await tokens.login({
+    grant,
+    path: 'auth/userpass/login/mara',
+    mount,
+    entityId: 'e1',
+  })
   assert.deepEqual(warnings, ['TTL of "1h" exceeded the effective max_ttl of "30m"; TTL value is capped accordingly'])
   assert.deepEqual(authBlock(token, { text }), {
     client_token: text,
@@ -231,13 +253,24 @@ test('a log-in makes what the grant says, within what the mount allows', async (
   })
   assert.equal(token.displayName, 'userpass-mara')
   assert.deepEqual([allowedFrom(token, '10.1.2.3'), allowedFrom(token, '11.1.2.3')], [true, false])
-  const nameless = await tokens.login({ grant: { ...grant, displayName: '', noDefaultPolicy: true, policies: [] }, path: 'auth/a/b/login', mount: { ...mount, path: 'auth/a/b/' } })
+  const nameless = await tokens.login({
+    grant: { ...grant, displayName: '', noDefaultPolicy: true, policies: [] },
+    path: 'auth/a/b/login',
+    mount: { ...mount, path: 'auth/a/b/' },
+  })
   assert.equal(nameless.token.displayName, 'a-b')
   assert.deepEqual(nameless.token.policies, [])
-  await assert.rejects(tokens.login({ grant: { ...grant, policies: ['root'] }, path: 'p', mount }), { message: 'auth methods cannot create root tokens' })
+  await assert.rejects(tokens.login({ grant: { ...grant, policies: ['root'] }, path: 'p', mount }), {
+    message: 'auth methods cannot create root tokens',
+  })
   const batch = await tokens.login({ grant, path: 'p', mount, mountTokenType: 'batch' })
   assert.equal(batch.token.type, 'batch')
-  const asked = await tokens.login({ grant: { ...grant, tokenType: 'batch' }, path: 'p', mount, mountTokenType: 'default-service' })
+  const asked = await tokens.login({
+    grant: { ...grant, tokenType: 'batch' },
+    path: 'p',
+    mount,
+    mountTokenType: 'default-service',
+  })
   assert.equal(asked.token.type, 'batch')
 })
 

@@ -163,7 +163,9 @@ test('a server killed within the revocation of a tree leaves no descendant that 
 
     const shares = store.shares.map((share) => Buffer.from(share).toString('hex'))
     const script = fileURLToPath(new URL('revoke-slowly.ts', import.meta.url))
-    const child = spawn(process.execPath, [script, folder.path, shares[0]!, root.text], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [script, folder.path, shares[0]!, root.text], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const exited = once(child, 'exit')
     // It tells of each commit; it dies in the middle of the work.
     for await (const line of createInterface({ input: child.stdout })) if (line === 'commit 4') child.kill('SIGKILL')

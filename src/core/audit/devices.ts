@@ -59,7 +59,7 @@ export class AuditDevices {
   async enable(givenPath: string, spec: DeviceSpec): Promise<void> {
     const path = devicePath(givenPath)
     if (path === LEDGER) throw new ApiError('invalid_request', 'path already in use')
-    if (!this.#kinds[spec.type]) throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
+    if (!Object.hasOwn(this.#kinds, spec.type)) throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
     const entry: DeviceEntry = { ...spec, path, key: randomBytes(32).toString('base64') }
     await this.#storage.update<DeviceEntry[]>('devices', (entries = []) => {
       if (entries.some((each) => each.path === path)) throw new ApiError('invalid_request', 'path already in use')

@@ -17,8 +17,9 @@ import { effectiveTtl, secondsLeft } from '#core/tokens/ttl.ts'
 import type { Clock, MountSettings, Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
-import { capped, checkRenewable, endNow, forget, postpone, putDue } from './changes.ts'
-import { dueKey, isTokenLease, type LeaseEntry, nameOf, parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+import { capped, checkRenewable, putDue } from './changes.ts'
+import { Ending, type RevokeOptions, type SecretCall } from './ending.ts'
+import { dueKey, isTokenLease, type LeaseEntry, nameOf, type Pointer, type SecretLease } from './entry.ts'
 import { eachKey, tidy } from './pages.ts'
 import { Worker } from './worker.ts'
 
@@ -29,17 +30,8 @@ const MAX_PATH_BYTES = 800
 const LEASE_LETTERS = 24
 /** Read and ended together. */
 const BATCH = 200
-const AT_ONCE = 8
 /** Shown at once. */
 const PAGE = 1000
-
-export interface SecretCall {
-  leaseId: string
-  path: string
-  /** Accessor of the mount. */
-  mount: string
-  revoke: Record<string, unknown>
-}
 
 export interface LeaseOptions {
   storage: Storage
@@ -84,7 +76,7 @@ export class Leases {
   readonly #storage: Storage
   readonly #clock: Clock
   readonly #tokens: Tokens
-  readonly #revokeSecret: LeaseOptions['revokeSecret']
+  readonly #ending: Ending
   readonly #renewSecret: LeaseOptions['renewSecret']
   readonly #worker: Worker
   #openSlots = 0
@@ -93,11 +85,13 @@ export class Leases {
     this.#storage = storage
     this.#clock = clock
     this.#tokens = tokens
-    this.#revokeSecret = revokeSecret
+    this.#ending = new Ending(storage, clock, tokens, revokeSecret)
     this.#renewSecret = renewSecret
     this.#worker = new Worker(clock, () => this.round(), failed)
     tokens.indexExpiry({ change: (...change) => this.#indexToken(...change) })
-    tokens.onRevoke(({ id }) => this.#endOf(id))
+    tokens.onRevoke(async ({ id }) => {
+      if (await this.#ending.endOf(id)) this.wake()
+    })
   }
 
   /** Start the worker. On one thread of one process; the others only make leases. */
@@ -167,37 +161,35 @@ export class Leases {
    * @param options.sync   wait until it is taken back, and fail if that fails (it is tried again later in any case)
    * @param options.force  forget it even if it cannot be taken back
    */
-  async revoke(leaseId: string, { sync = true, force = false } = {}): Promise<void> {
-    const nowMs = this.#clock.now().getTime()
-    const tokenId = await this.#storage.transact(async (transaction) => {
-      const entry = await transaction.get<LeaseEntry>(`id/${leaseId}`)
-      if (!entry || isTokenLease(entry)) return entry?.token
-      endNow(transaction, leaseId, entry, nowMs)
-      return undefined
-    })
-    if (tokenId !== undefined) return await this.#tokens.revokeById(tokenId)
-    if (sync || force) await this.#takeBack(leaseId, nowMs, { force, report: true })
-    else this.wake()
+  async revoke(leaseId: string, options: RevokeOptions = {}): Promise<void> {
+    const [failure] = await this.#ending.revoke([leaseId], options)
+    if (options.sync === false) this.wake()
+    if (failure !== undefined) throw failure
   }
 
   /** End all below a path, or the one lease of that id. Goes through all of them before it tells of failures. */
-  async revokePrefix(prefix: string, options: { sync?: boolean; force?: boolean } = {}): Promise<void> {
+  async revokePrefix(prefix: string, options: RevokeOptions = {}): Promise<void> {
     if (!prefix.endsWith('/')) {
       if ((await this.#storage.get(`id/${prefix}`)) !== undefined) return await this.revoke(prefix, options)
       prefix = `${prefix}/`
     }
     let failed = 0
     let cause: unknown
-    await eachKey(this.#storage, `id/${prefix}`, async (key) => {
-      try {
-        await this.revoke(key.slice(3), options)
-      } catch (error) {
-        failed++
-        cause ??= error
-      }
-    })
-    if (failed > 0)
-      throw new ApiError('upstream_failed', `failed to revoke ${failed} leases below "${prefix}"`, { cause })
+    let after: string | undefined
+    let keys: string[]
+    do {
+      keys = await this.#storage.keys(`id/${prefix}`, { after, limit: BATCH })
+      after = keys.at(-1)
+      const failures = await this.#ending.revoke(
+        keys.map((key) => key.slice('id/'.length)),
+        options,
+      )
+      failed += failures.length
+      cause ??= failures[0]
+    } while (keys.length === BATCH)
+    if (options.sync === false) this.wake()
+    const message = `failed to revoke ${failed} leases below "${prefix}"`
+    if (failed > 0) throw new ApiError('upstream_failed', message, { cause })
   }
 
   async lookup(leaseId: string): Promise<LeaseInfo | undefined> {
@@ -251,59 +243,7 @@ export class Leases {
    * @returns when the next one is due
    */
   async round(): Promise<number | undefined> {
-    await this.#tokens.resume()
-    let after: string | undefined
-    for (;;) {
-      const nowMs = this.#clock.now().getTime()
-      const keys = await this.#storage.keys('due/', { after, limit: BATCH })
-      const due = keys.filter((key) => parseDueKey(key).dueAtMs <= nowMs)
-      await this.#endDue(due, nowMs)
-      after = due.at(-1)
-      if (due.length < keys.length) return parseDueKey(keys[due.length]!).dueAtMs
-      if (keys.length < BATCH) return undefined
-    }
-  }
-
-  async #endDue(due: readonly string[], nowMs: number): Promise<void> {
-    const secrets: string[] = []
-    const tokens: string[] = []
-    for (const key of due) {
-      const { kind, name } = parseDueKey(key)
-      if (kind === 't') tokens.push(name)
-      else secrets.push(key)
-    }
-    await this.#tokens.expire(tokens)
-    for (let from = 0; from < secrets.length; from += AT_ONCE) {
-      await Promise.all(secrets.slice(from, from + AT_ONCE).map((key) => this.#endSecret(key, nowMs)))
-    }
-  }
-
-  async #endSecret(key: string, nowMs: number): Promise<void> {
-    const pointer = await this.#storage.get<Pointer>(key)
-    if (pointer) await this.#takeBack(pointer.lease, nowMs, { force: false, report: false })
-  }
-
-  async #takeBack(
-    leaseId: string,
-    nowMs: number,
-    { force, report }: { force: boolean; report: boolean },
-  ): Promise<void> {
-    const entry = await this.#storage.get<SecretLease>(`id/${leaseId}`)
-    // Renewed or ended since it was found to be due.
-    if (!entry || entry.expires_at_ms > nowMs) return
-    let failure: unknown
-    try {
-      await this.#revokeSecret({ leaseId, path: entry.path, mount: entry.mount, revoke: entry.revoke })
-    } catch (error) {
-      failure = error
-    }
-    await this.#storage.transact(async (transaction) => {
-      const current = await transaction.get<SecretLease>(`id/${leaseId}`)
-      if (!current) return
-      if (failure === undefined || force) forget(transaction, leaseId, current)
-      else postpone(transaction, leaseId, current, nowMs, failure)
-    })
-    if (failure !== undefined && report && !force) throw failure
+    return await this.#ending.round()
   }
 
   async #register(path: string, token: Token, mount: LeaseMount, lease: NonNullable<Reply['lease']>): Promise<Kept> {
@@ -366,26 +306,5 @@ export class Leases {
     here.put(dueKey(after.dueAtMs, 't', after.tokenId), {})
     if (!before) here.put<LeaseEntry>(`id/${after.leaseId}`, { token: after.tokenId })
     this.#worker.wakeAt(after.dueAtMs)
-  }
-
-  /** A token ended: so does what was made for it. The worker takes it back. */
-  async #endOf(tokenId: string): Promise<void> {
-    const prefix = `owner/${tokenId}/`
-    let keys: string[]
-    while ((keys = await this.#storage.keys(prefix, { limit: BATCH })).length > 0) {
-      const nowMs = this.#clock.now().getTime()
-      const some = keys
-      await this.#storage.transact(async (transaction) => {
-        for (const key of some) {
-          const pointer = await transaction.get<Pointer>(key)
-          const entry = pointer && (await transaction.get<SecretLease>(`id/${pointer.lease}`))
-          transaction.delete(key)
-          if (!pointer || !entry) continue
-          const { owner: _, ...free } = entry
-          if (entry.due_at_ms !== 0) endNow(transaction, pointer.lease, free, nowMs)
-        }
-      })
-      this.wake()
-    }
   }
 }

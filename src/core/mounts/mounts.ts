@@ -114,7 +114,7 @@ export class Mounts {
   async enable(kind: MountKind, givenPath: string, spec: MountSpec): Promise<void> {
     const path = mountPath(kind, givenPath)
     const { type, options } = canonicalType(spec)
-    if (!this.#catalog[kind][type] || fixed.some((each) => each.type === type)) throw new ApiError('invalid_request', `plugin not found in the catalog: ${spec.type}`)
+    if (!own(this.#catalog[kind], type) || fixed.some((each) => each.type === type)) throw new ApiError('invalid_request', `plugin not found in the catalog: ${spec.type}`)
     const entry = newEntry({
       kind, path, type, options, description: spec.description, config: spec.config, local: spec.local,
       seal_wrap: spec.sealWrap, external_entropy_access: spec.externalEntropyAccess,
@@ -220,7 +220,7 @@ export class Mounts {
   }
 
   async #open(entry: MountEntry): Promise<Mounted> {
-    const engine = this.#catalog.builtin[entry.type] ?? (await this.#catalog[entry.kind][entry.type]?.())?.engine
+    const engine = own(this.#catalog.builtin, entry.type) ?? (await own(this.#catalog[entry.kind], entry.type)?.())?.engine
     if (!engine) throw new ApiError('internal', 'internal error', { reason: `this version has no engine "${entry.type}"` })
     const settings: MountSettings = {
       defaultLeaseTtlSeconds: entry.config.default_lease_ttl || this.#system.defaultLeaseTtlSeconds,
@@ -237,6 +237,11 @@ export class Mounts {
     }
     return { entry, route: routeOf(entry), engine, mount, paths: new PathTable(engine.paths(settings)) }
   }
+}
+
+/** Types come from requests: `constructor` is none, though every object has one. */
+function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
 }
 
 /** Names of the Vault API for one engine with options. */

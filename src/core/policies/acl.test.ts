@@ -94,6 +94,7 @@ test('which of two wildcards is more specific', () => {
     ['a/b/+', 'a/+/c', 'a/b/c'],
     ['a/+/cc*', 'a/+/c*', 'a/b/ccc'],
     ['a/*', '+/b/c', 'a/b/c'],
+    ['+/+/ccc/*', '+/b/+/*', 'a/b/ccc/d'],
   ] as const
   for (const [winner, loser, path] of pairs) {
     const stanzas = [`path "${winner}" { capabilities = ["read"] }`, `path "${loser}" { capabilities = ["update"] }`]

@@ -36,18 +36,13 @@ export class Revocation {
     this.#expiry = expiry
   }
 
-  async revoke(id: string): Promise<void> {
-    await this.#end([id])
-    await this.clean([id])
+  async revoke(ids: readonly string[]): Promise<void> {
+    await this.#endAll(ids)
   }
 
   /** End those of `ids` whose time has come. A renewal that came first wins. */
   async expire(ids: readonly string[], nowMs: number): Promise<void> {
-    for (let from = 0; from < ids.length; from += BATCH) {
-      const some = ids.slice(from, from + BATCH)
-      await this.#end(some, (entry) => dueAt(entry) !== 0 && dueAt(entry) <= nowMs)
-      await this.clean(some)
-    }
+    await this.#endAll(ids, (entry) => dueAt(entry) !== 0 && dueAt(entry) <= nowMs)
   }
 
   /** Children first become orphans, some at a time; the token itself goes when none is left. Cut off, it simply lives on. */
@@ -129,10 +124,14 @@ export class Revocation {
     return (await this.#storage.keys(prefix, { limit: BATCH })).map((key) => key.slice(prefix.length))
   }
 
-  async #end(ids: readonly string[], only?: (entry: TokenEntry) => boolean): Promise<void> {
-    await this.#storage.transact(async (transaction) => {
-      for (const id of ids) await this.#endOne(transaction, id, only)
-    })
+  async #endAll(ids: readonly string[], only?: (entry: TokenEntry) => boolean): Promise<void> {
+    for (let from = 0; from < ids.length; from += BATCH) {
+      const some = ids.slice(from, from + BATCH)
+      await this.#storage.transact(async (transaction) => {
+        for (const id of some) await this.#endOne(transaction, id, only)
+      })
+      await this.clean(some)
+    }
   }
 
   async #endOne(transaction: StorageTransaction, id: string, only?: (entry: TokenEntry) => boolean): Promise<void> {

@@ -1,6 +1,5 @@
 /** What is kept of a token, and what the rest of the system sees of it. */
 import { hash } from 'node:crypto'
-import type { TemplateSubject } from '#core/policies/template.ts'
 import { cidrsAllow } from '#lib/cidr.ts'
 import type { AuditAuth } from '#sdk/audit.ts'
 import type { Grant } from '#sdk/engine.ts'
@@ -139,12 +138,6 @@ export function newCubbyhole(): string {
 /** Whether a token may be used from there. */
 export function allowedFrom(token: Token, remoteAddress: string): boolean {
   return token.boundCidrs.length === 0 || cidrsAllow(token.boundCidrs, remoteAddress)
-}
-
-/** What templates in policies may say about the caller. Undefined: nothing. */
-export function subjectOf({ entityId }: Token): TemplateSubject | undefined {
-  if (entityId === '') return undefined
-  return { key: entityId, expand: (template) => (template === 'identity.entity.id' ? entityId : undefined) }
 }
 
 /** Whether it may still be used, as far as its own entry tells. */

@@ -21,7 +21,7 @@ import { Expiry, type ExpiryIndex } from './expiry.ts'
 import { randomBase62 } from './ids.ts'
 import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
 import { type RevokeListener, Revocation } from './revocation.ts'
-import { isAlive, makeToken, SPENT, type Token, type TokenEntry } from './token.ts'
+import { isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
 import { effectiveTtl } from './ttl.ts'
 
 const SERVICE_PREFIX = 'hvs.'
@@ -148,7 +148,7 @@ export class Tokens {
 
   /** After the request that took the last use. */
   async finish(token: Token): Promise<void> {
-    await this.#revocation.revoke(token.id)
+    await this.#revocation.revoke([token.id])
   }
 
   /**
@@ -166,7 +166,11 @@ export class Tokens {
       const text = await this.#batch.seal(entry, now.getTime())
       return { text, token: makeToken(this.#id(text), text, 'batch', entry), warnings: [] }
     }
-    if (spec.id !== undefined) checkCustomId(spec.id)
+    if (spec.id !== undefined) {
+      checkCustomId(spec.id)
+      // Another token of this name may have been here: its storage area must never be this one's.
+      entry.cubbyhole ??= newCubbyhole()
+    }
     entry.accessor = randomBase62(ACCESSOR_LETTERS)
     const text = spec.id ?? newServiceToken()
     const id = this.#id(text)
@@ -272,7 +276,7 @@ export class Tokens {
   /** End it and every token below it. When this returns, all are gone and what hung on them was told. */
   async revoke(token: Token): Promise<void> {
     if (token.type === 'batch') throw new ApiError('invalid_request', 'batch tokens cannot be revoked')
-    await this.#revocation.revoke(token.id)
+    await this.#revocation.revoke([token.id])
   }
 
   /** End it, but let its children live on without a parent. */
@@ -286,9 +290,9 @@ export class Tokens {
     await this.#revocation.expire(ids, this.#clock.now().getTime())
   }
 
-  /** End one by id, due or not. */
-  async revokeById(id: string): Promise<void> {
-    await this.#revocation.revoke(id)
+  /** End those, due or not, with all below them. */
+  async revokeByIds(ids: readonly string[]): Promise<void> {
+    await this.#revocation.revoke(ids)
   }
 
   /** Go on with revocations that a crash or a failure cut off. */

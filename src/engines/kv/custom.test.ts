@@ -21,14 +21,20 @@ test('names and texts up to the limits are taken, one byte more is refused', () 
     refusal({ [name]: 'x' }),
     `1 error occurred:\n\t* ${prefix}length of key "${name}" is 129 but must be 0 < len(key) <= 128\n\n`,
   )
-  assert.match(refusal({ a: 't'.repeat(513) }), /length of value for key "a" is 513 but must be 0 < len\(value\) <= 512/)
+  assert.match(
+    refusal({ a: 't'.repeat(513) }),
+    /length of value for key "a" is 513 but must be 0 < len\(value\) <= 512/,
+  )
   assert.match(refusal({ a: 'ü'.repeat(257) }), /is 514/)
 })
 
 test('64 names are taken, 65 refused', () => {
   const notes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`n${index}`, 'x']))
   assert.equal(refusal(notes(64)), '')
-  assert.equal(refusal(notes(65)), `1 error occurred:\n\t* ${prefix}payload must contain at most 64 keys, provided 65\n\n`)
+  assert.equal(
+    refusal(notes(65)),
+    `1 error occurred:\n\t* ${prefix}payload must contain at most 64 keys, provided 65\n\n`,
+  )
 })
 
 test('all that is wrong is told at once', () => {

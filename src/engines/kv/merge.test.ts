@@ -24,9 +24,15 @@ test('objects are merged as the examples of RFC 7396 say', () => {
 
 test('a patch changes neither the target nor any prototype', () => {
   const target = JSON.parse('{"a":{"b":1}}')
-  const merged = mergePatch(target, JSON.parse('{"a":{"__proto__":{"polluted":true}},"__proto__":{"x":1},"constructor":2}'))
+  const merged = mergePatch(
+    target,
+    JSON.parse('{"a":{"__proto__":{"polluted":true}},"__proto__":{"x":1},"constructor":2}'),
+  )
   assert.equal(JSON.stringify(target), '{"a":{"b":1}}')
-  assert.equal(JSON.stringify(merged), '{"a":{"b":1,"__proto__":{"polluted":true}},"__proto__":{"x":1},"constructor":2}')
+  assert.equal(
+    JSON.stringify(merged),
+    '{"a":{"b":1,"__proto__":{"polluted":true}},"__proto__":{"x":1},"constructor":2}',
+  )
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false)
   assert.equal(Object.getPrototypeOf(merged), Object.prototype)
 })

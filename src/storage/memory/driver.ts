@@ -5,7 +5,16 @@ import type { WriteSet } from '#storage/draft.ts'
 import { checkKey, checkPrefix } from '#storage/keys.ts'
 import { limitOf, listLevel, scanRange, type Range } from '#storage/levels.ts'
 import { tell, type CommitListener } from '#storage/listeners.ts'
-import { chunksOf, conflictIn, lateWrite, MAX_SCAN_BYTES, scanTooLarge, type ReadSet, type Source, type Versioned } from '#storage/reads.ts'
+import {
+  chunksOf,
+  conflictIn,
+  lateWrite,
+  MAX_SCAN_BYTES,
+  scanTooLarge,
+  type ReadSet,
+  type Source,
+  type Versioned,
+} from '#storage/reads.ts'
 import { transact, type Committer } from '#storage/transact.ts'
 import { Turns } from '#storage/turns.ts'
 import { OrderedMap } from './ordered.ts'

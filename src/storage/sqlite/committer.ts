@@ -77,9 +77,12 @@ export class Committer {
     }
   }
 
-  /** Writes something small and durable: throws if the disk takes nothing. */
-  probe(): void {
-    this.#reserve.run(this.#reserved)
+  /**
+   * Writes so many bytes, durably, and gives them back: throws if the disk does not take them. Something smaller would not
+   * do: a log that was copied into the database has room for small commits even on a full disk.
+   */
+  probe(bytes: number): void {
+    this.#database.exec(`REPLACE INTO probe VALUES (1, zeroblob(${bytes})); DELETE FROM probe`)
   }
 
   checkpointDue(): boolean {

@@ -34,7 +34,9 @@ export class WriterThread {
     this.folder = folder
     this.shared = shared
     this.#worker = worker
-    worker.on('message', (reply: OwnerReply) => this.#ready.resolve(reply.kind === 'refused' ? reply.message : undefined))
+    worker.on('message', (reply: OwnerReply) =>
+      this.#ready.resolve(reply.kind === 'refused' ? reply.message : undefined),
+    )
     worker.on('error', (error: unknown) => {
       this.#problem = error instanceof Error ? error.message : String(error)
     })

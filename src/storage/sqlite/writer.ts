@@ -21,6 +21,7 @@ const MAX_BATCH_REQUESTS = 256
 const MAX_BATCH_BYTES = 16 * 1024 * 1024
 /** How often a store that cannot write tries whether it can again. */
 const PROBE_MS = 1000
+const MIN_PROBE_BYTES = 64 * 1024
 
 const FULL = 13
 
@@ -39,6 +40,8 @@ class Writer {
   #sequence: number
   #scheduled = false
   #trouble: string | undefined
+  /** Bytes of the batch that failed last: what there must be room for. */
+  #failedBytes = 0
   #checkpointTrouble: string | undefined
   #probe: NodeJS.Timeout | undefined
 
@@ -132,6 +135,7 @@ class Writer {
 
   #fail(batch: readonly Waiting[], error: unknown): void {
     const { message, reason } = describe(error, this.#folder)
+    this.#failedBytes = batch.reduce((sum, { request }) => sum + request.values.byteLength, 0)
     this.#setTrouble(reason)
     // Copying the log into the database frees the log's own space, which may be all that later commits need.
     this.#checkpoint('PASSIVE')
@@ -167,13 +171,14 @@ class Writer {
   }
 
   #tryAgain(): void {
+    // First, since what it frees in the log may be the room that there is.
+    this.#checkpoint('PASSIVE')
     try {
-      this.#committer.probe()
+      this.#committer.probe(this.#failedBytes + MIN_PROBE_BYTES)
       this.#setTrouble(undefined)
     } catch (error) {
       this.#setTrouble(describe(error, this.#folder).reason)
     }
-    this.#checkpoint('PASSIVE')
   }
 
   #troubleText(): string | undefined {

@@ -134,8 +134,8 @@ function typeOf(data: Data<typeof createFields>, role: RoleEntry | undefined): T
 async function entityFor(services: TokenServices, { call, role }: Order, alias: string): Promise<string> {
   if (!role) refuse("'entity_alias' is only allowed in combination with token role")
   if (!matchesGlob(role.entry.allowed_entity_aliases ?? [], alias.toLowerCase())) refuse("invalid 'entity_alias' value")
-  if (!services.entityOf) refuse('auth token mount accessor not found')
-  return await services.entityOf({ name: alias, mountAccessor: call.mount.accessor })
+  const { accessor: mountAccessor, path: mountPath } = call.mount
+  return (await services.identity.entityOf({ name: alias, mountAccessor, mountPath, mountType: 'token' })).id
 }
 
 /** A role decides alone; otherwise it takes sudo, or the path that policies can give. */

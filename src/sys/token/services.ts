@@ -1,8 +1,10 @@
 /** What the token paths are built over, and questions that several of them ask. */
+import { aclOf } from '#core/access.ts'
+import type { Identity } from '#core/identity/identity.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { Policies } from '#core/policies/store.ts'
-import { subjectOf, type Token } from '#core/tokens/token.ts'
+import type { Token } from '#core/tokens/token.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Call } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -13,10 +15,7 @@ export interface TokenServices {
   leases: Leases
   policies: Policies
   mounts: Mounts
-  /** The entity behind an alias of a mount, made if there is none; refuses one that is disabled. */
-  entityOf?: (alias: { name: string; mountAccessor: string }) => Promise<string>
-  /** What a token may besides, by its entity and groups. */
-  identityPolicies?: (entityId: string) => Promise<readonly string[]>
+  identity: Identity
 }
 
 /** The token of the request itself, even if this is its last use. */
@@ -28,8 +27,8 @@ export async function ownToken(services: TokenServices, call: Call<Fields>): Pro
 }
 
 /** Whether a token has the sudo capability on the path of the request. */
-export async function hasSudo({ policies }: TokenServices, token: Token, call: Call<Fields>): Promise<boolean> {
-  const acl = await policies.acl(token.policies, subjectOf(token))
+export async function hasSudo(services: TokenServices, token: Token, call: Call<Fields>): Promise<boolean> {
+  const acl = await aclOf(services, token)
   const request = {
     operation: 'update',
     path: call.mount.path + call.path,
@@ -39,11 +38,9 @@ export async function hasSudo({ policies }: TokenServices, token: Token, call: C
   return acl.check({ ...request, needsSudo: true }).sudo
 }
 
-export async function identityPoliciesOf(
-  { identityPolicies }: TokenServices,
-  token: Token,
-): Promise<readonly string[]> {
-  return token.entityId === '' || !identityPolicies ? [] : await identityPolicies(token.entityId)
+/** What a token may besides, by its entity and groups. */
+export async function identityPoliciesOf({ identity }: TokenServices, token: Token): Promise<readonly string[]> {
+  return token.entityId === '' ? [] : ((await identity.standing(token.entityId))?.policies ?? [])
 }
 
 export function refuse(message: string): never {

@@ -1,0 +1,164 @@
+/** The end of leases: those that are due, those that somebody ends, and those that end with a token. */
+import type { Tokens } from '#core/tokens/tokens.ts'
+import type { Clock } from '#sdk/engine.ts'
+import type { Storage } from '#sdk/storage.ts'
+import { endNow, forget, postpone } from './changes.ts'
+import { isTokenLease, type LeaseEntry, parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+
+/** Read and ended together. */
+const BATCH = 200
+/** Calls to engines under way. */
+const AT_ONCE = 16
+
+export interface SecretCall {
+  leaseId: string
+  path: string
+  /** Accessor of the mount. */
+  mount: string
+  revoke: Record<string, unknown>
+}
+
+export interface RevokeOptions {
+  /** Wait until it is done; true unless said otherwise. */
+  sync?: boolean
+  /** Forget what cannot be taken back. */
+  force?: boolean
+}
+
+export class Ending {
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #tokens: Tokens
+  readonly #revokeSecret: (call: SecretCall) => Promise<void>
+
+  constructor(storage: Storage, clock: Clock, tokens: Tokens, revokeSecret: (call: SecretCall) => Promise<void>) {
+    this.#storage = storage
+    this.#clock = clock
+    this.#tokens = tokens
+    this.#revokeSecret = revokeSecret
+  }
+
+  /**
+   * End them now, at most a page of them.
+   *
+   * @returns why those that could not be taken back failed
+   */
+  async revoke(leaseIds: readonly string[], { sync = true, force = false }: RevokeOptions): Promise<unknown[]> {
+    const nowMs = this.#clock.now().getTime()
+    const [tokens, secrets] = await this.#storage.transact(async (transaction) => {
+      const [ofTokens, ofSecrets]: [string[], string[]] = [[], []]
+      for (const leaseId of leaseIds) {
+        const entry = await transaction.get<LeaseEntry>(`id/${leaseId}`)
+        if (!entry) continue
+        if (isTokenLease(entry)) {
+          ofTokens.push(entry.token)
+          continue
+        }
+        ofSecrets.push(leaseId)
+        endNow(transaction, leaseId, entry, nowMs)
+      }
+      return [ofTokens, ofSecrets] as const
+    })
+    await this.#tokens.revokeByIds(tokens)
+    return sync || force ? await this.#takeBack(secrets, nowMs, force) : []
+  }
+
+  /**
+   * End all that is due, in order, some at a time.
+   *
+   * @returns when the next one is due
+   */
+  async round(): Promise<number | undefined> {
+    await this.#tokens.resume()
+    let after: string | undefined
+    for (;;) {
+      const nowMs = this.#clock.now().getTime()
+      const keys = await this.#storage.keys('due/', { after, limit: BATCH })
+      const due = keys.filter((key) => parseDueKey(key).dueAtMs <= nowMs)
+      await this.#endDue(due, nowMs)
+      after = due.at(-1) ?? after
+      if (due.length < BATCH) break
+    }
+    // Asked again, since what failed just now has a new time.
+    const [next] = await this.#storage.keys('due/', { after, limit: 1 })
+    return next === undefined ? undefined : parseDueKey(next).dueAtMs
+  }
+
+  async #endDue(due: readonly string[], nowMs: number): Promise<void> {
+    const secrets: string[] = []
+    const tokens: string[] = []
+    for (const key of due) {
+      const { kind, name } = parseDueKey(key)
+      if (kind === 't') tokens.push(name)
+      else secrets.push(key)
+    }
+    await this.#tokens.expire(tokens)
+    const pointers = await Promise.all(secrets.map((key) => this.#storage.get<Pointer>(key)))
+    const leaseIds = pointers.flatMap((pointer) => (pointer ? [pointer.lease] : []))
+    // What fails is tried again later, and shown when it was tried too often.
+    await this.#takeBack(leaseIds, nowMs, false)
+  }
+
+  /** @returns why those that failed did; they are tried again later, unless `force` has them forgotten */
+  async #takeBack(leaseIds: readonly string[], nowMs: number, force: boolean): Promise<unknown[]> {
+    const failures: unknown[] = []
+    for (let from = 0; from < leaseIds.length; from += AT_ONCE) {
+      failures.push(...(await this.#takeSome(leaseIds.slice(from, from + AT_ONCE), nowMs, force)))
+    }
+    return force ? [] : failures
+  }
+
+  async #takeSome(leaseIds: readonly string[], nowMs: number, force: boolean): Promise<unknown[]> {
+    const told = await Promise.all(leaseIds.map((leaseId) => this.#tellEngine(leaseId, nowMs)))
+    const tried = told.filter((each) => each !== undefined)
+    if (tried.length === 0) return []
+    await this.#storage.transact(async (transaction) => {
+      for (const { leaseId, failure } of tried) {
+        const current = await transaction.get<SecretLease>(`id/${leaseId}`)
+        if (!current) continue
+        if (failure === undefined || force) forget(transaction, leaseId, current)
+        else postpone(transaction, leaseId, current, nowMs, failure)
+      }
+    })
+    return tried.map(({ failure }) => failure).filter((failure) => failure !== undefined)
+  }
+
+  async #tellEngine(leaseId: string, nowMs: number): Promise<{ leaseId: string; failure: unknown } | undefined> {
+    const entry = await this.#storage.get<SecretLease>(`id/${leaseId}`)
+    // Renewed or ended since it was found to be due.
+    if (!entry || entry.expires_at_ms > nowMs) return undefined
+    try {
+      await this.#revokeSecret({ leaseId, path: entry.path, mount: entry.mount, revoke: entry.revoke })
+      return { leaseId, failure: undefined }
+    } catch (error) {
+      return { leaseId, failure: error ?? new Error('failed') }
+    }
+  }
+
+  /**
+   * A token ended: so does what was made for it, which the worker takes back.
+   *
+   * @returns whether there was any
+   */
+  async endOf(tokenId: string): Promise<boolean> {
+    let any = false
+    const prefix = `owner/${tokenId}/`
+    let keys: string[]
+    while ((keys = await this.#storage.keys(prefix, { limit: BATCH })).length > 0) {
+      const nowMs = this.#clock.now().getTime()
+      const some = keys
+      await this.#storage.transact(async (transaction) => {
+        for (const key of some) {
+          const pointer = await transaction.get<Pointer>(key)
+          const entry = pointer && (await transaction.get<SecretLease>(`id/${pointer.lease}`))
+          transaction.delete(key)
+          if (!pointer || !entry) continue
+          const { owner: _, ...free } = entry
+          if (entry.due_at_ms !== 0) endNow(transaction, pointer.lease, free, nowMs)
+        }
+      })
+      any = true
+    }
+    return any
+  }
+}

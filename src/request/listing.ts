@@ -1,0 +1,60 @@
+/**
+ * What a policy says about listings: how many entries one may have (`pagination_limit`), and that names are only shown of
+ * what the caller may see (`list_scan_response_keys_filter_path`).
+ */
+import { aclOf } from '#core/access.ts'
+import type { Reply } from '#sdk/engine.ts'
+import { ApiError } from '#sdk/errors.ts'
+import { isObject } from '#sdk/schema.ts'
+import type { Core } from './core.ts'
+import type { Allowed } from './authorize.ts'
+import type { Reserved } from './reserve.ts'
+
+/** A listing that names no limit, or the word `max`, gets the one of the policy. */
+export function limitListing({ call, incoming, verdict }: Allowed): void {
+  if (!call || (incoming.operation !== 'list' && incoming.operation !== 'scan')) return
+  const asked = incoming.body['limit']
+  const wanted = asked === undefined || asked === 'max' ? (verdict?.paginationLimit ?? 0) : 0
+  if (wanted > 0) Object.assign(call.data, { limit: wanted })
+}
+
+export async function filterListing(core: Core, reserved: Reserved, reply: Reply): Promise<Reply> {
+  const { verdict, token, path } = reserved
+  const keys = reply.data?.['keys']
+  if (!Array.isArray(keys) || !token || !verdict) return reply
+  const limit = verdict.paginationLimit ?? 0
+  // An engine without paging has told all: what is beyond the limit is not for this caller.
+  const some = limit > 0 && keys.length > limit ? keys.slice(0, limit) : keys
+  if (verdict.keysFilterPath === undefined) return some === keys ? reply : withKeys(reply, some)
+  const template = parseTemplate(verdict.keysFilterPath)
+  if (!template) {
+    const reason = 'list_scan_response_keys_filter_path is not understood: use {{ .path }}, {{ .key }} and {{ .path | replace "a" "b" }}'
+    throw new ApiError('permission_denied', 'permission denied', { reason })
+  }
+  const acl = await aclOf(core, token)
+  const seen = some.filter((key: string) => {
+    const operation = key.endsWith('/') ? 'list' : 'read'
+    return acl.check({ operation, path: template(path, key), body: {}, wrapTtlSeconds: undefined }).allowed
+  })
+  return withKeys(reply, seen)
+}
+
+function withKeys(reply: Reply, keys: unknown[]): Reply {
+  const info = reply.data?.['key_info']
+  const shown = new Set(keys)
+  const rest = isObject(info) ? { key_info: Object.fromEntries(Object.entries(info).filter(([key]) => shown.has(key))) } : {}
+  return { ...reply, data: { ...reply.data, ...rest, keys } }
+}
+
+type Template = (path: string, key: string) => string
+
+const parts = /\{\{\s*\.(path|key)\s*(?:\|\s*replace\s+"([^"]*)"\s+"([^"]*)"\s*)?\}\}/g
+
+function parseTemplate(text: string): Template | undefined {
+  if (/\{\{|\}\}/.test(text.replaceAll(parts, ''))) return undefined
+  return (path, key) =>
+    text.replaceAll(parts, (_, name: string, from: string | undefined, to: string | undefined) => {
+      const value = name === 'path' ? path : key
+      return from === undefined || to === undefined ? value : value.replaceAll(from, () => to)
+    })
+}

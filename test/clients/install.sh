@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Installs the client libraries that test/clients talks to the server with, into node_modules/.cache/strongroom-clients:
+# hvac in a Python environment of its own, and a Go program over the API client of OpenBao. Versions and hashes are in
+# python/requirements.txt and go/go.sum. Nothing outside that folder is changed but the download caches of pip and go.
+# What is there already is kept, so that a second run takes no time; two runs at once wait for each other.
+set -uo pipefail
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(CDPATH='' cd "$here/../.." && pwd)
+cache=$root/node_modules/.cache/strongroom-clients
+lock=$cache/lock
+LOCK_WAIT_SECONDS=900
+exec </dev/null
+
+fail() {
+  echo "test/clients/install.sh: $1" >&2
+  exit 1
+}
+
+# Runs a step silently; what it said is shown when it fails.
+run() {
+  local what=$1 said
+  shift
+  said=$("$@" 2>&1) || { echo "$said" >&2; fail "$what failed: $*"; }
+}
+
+digest() { cat "$@" | cksum | tr ' ' -; }
+
+# A folder is made by one process only. A lock whose owner is gone is taken away.
+take_lock() {
+  local waited=0 owner
+  until mkdir "$lock" 2>/dev/null; do
+    owner=$(cat "$lock/pid" 2>/dev/null)
+    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then rm -rf "$lock"; continue; fi
+    [ "$waited" -lt "$LOCK_WAIT_SECONDS" ] || fail "waited $waited seconds for $lock; remove it if no other install runs"
+    sleep 1
+    waited=$((waited + 1))
+  done
+  echo $$ > "$lock/pid"
+  trap 'rm -rf "$lock"' EXIT
+}
+
+install_hvac() {
+  command -v python3 >/dev/null || fail 'python3 is missing (Debian: apt-get install python3 python3-venv)'
+  local wanted
+  wanted="$(python3 --version 2>&1) $(digest "$here/python/requirements.txt")"
+  [ "$(cat "$cache/python/installed" 2>/dev/null)" = "$wanted" ] && "$cache/python/bin/python" -c 'import hvac' 2>/dev/null && return
+  rm -rf "$cache/python"
+  run 'making the Python environment (Debian: apt-get install python3-venv)' python3 -m venv "$cache/python"
+  run 'installing hvac' "$cache/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --no-deps --only-binary :all: --require-hashes -r "$here/python/requirements.txt"
+  run 'loading hvac' "$cache/python/bin/python" -c 'import hvac'
+  echo "$wanted" > "$cache/python/installed"
+  echo 'test/clients: hvac is installed'
+}
+
+install_go_client() {
+  command -v go >/dev/null || fail 'go is missing (1.25 or newer)'
+  local wanted
+  wanted="$(cd "$here/go" && GOTOOLCHAIN=local go version 2>&1) $(digest "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum")"
+  [ "$(cat "$cache/go/installed" 2>/dev/null)" = "$wanted" ] && [ -x "$cache/go/client" ] && return
+  rm -rf "$cache/go"
+  mkdir -p "$cache/go" || fail "cannot make $cache/go"
+  # A toolchain is never fetched: a Go that is too old is told as such.
+  run 'downloading the Go client' env -C "$here/go" GOTOOLCHAIN=local go mod download
+  run 'building the Go client' env -C "$here/go" GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off \
+    go build -mod=readonly -trimpath -buildvcs=false -ldflags=-s -o "$cache/go/client" .
+  echo "$wanted" > "$cache/go/installed"
+  echo 'test/clients: the Go client is built'
+}
+
+mkdir -p "$cache" || fail "cannot make $cache"
+take_lock
+install_hvac
+install_go_client

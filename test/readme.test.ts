@@ -1,0 +1,56 @@
+/** The tour of the README, run word by word in a shell against a server started as the README says. */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import test from 'node:test'
+
+const steps = [...readFileSync('README.md', 'utf8').matchAll(/<!-- tour(: refused)? -->\n```sh\n(.*?)```/gs)].map(
+  ([, refused, script]) => ({ refused: refused !== undefined, script: script! }),
+)
+
+test('the tour of the README works by its words alone', async () => {
+  assert.ok(steps.length >= 6)
+  const root = process.cwd()
+  const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-tour-'))
+  for (const name of ['bin', 'src', 'package.json']) cpSync(name, path.join(folder, name), { recursive: true })
+  symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'))
+  const { server, address } = await start(folder)
+  try {
+    // One shell for all steps, since they build on each other; a marker between them parts their output.
+    const script = steps.map(({ refused, script: text }) =>
+      `${text.replaceAll('http://127.0.0.1:8200', address)}\nstatus=$?; [ ${refused ? '$status -ne 0' : '$status -eq 0'} ] || { echo "STEP FAILED with $status"; exit 1; }; echo '=== step'`)
+    const { HOME: _, ...env } = process.env
+    const run = spawnSync('bash', ['-c', script.join('\n')], { cwd: folder, encoding: 'utf8', env: { ...env, HOME: folder } })
+    assert.equal(run.status, 0, `${run.stdout}\n${run.stderr}`)
+    const [status, stored, , fetched, , trail] = run.stdout.split('=== step\n')
+    assert.match(status!, /Sealed\s+false/)
+    assert.match(stored!, /password\s+opensesame/)
+    assert.match(fetched!, /"password":"opensesame"/)
+    assert.match(run.stderr, /permission denied/)
+    assert.doesNotMatch(trail!, /opensesame/)
+    assert.deepEqual(trail!.trim().split('\n').map((line) => JSON.parse(line).auth.policy_results.allowed), [false, false])
+  } finally {
+    server.kill('SIGTERM')
+    await once(server, 'exit')
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+/** As `npm start` does, but on a port of its own: the tour's own words name the usual one. */
+async function start(folder: string) {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
+  const port = 30_000 + (process.pid % 10_000)
+  const address = `127.0.0.1:${port}`
+  const server = spawn('sh', ['-c', `exec ${scripts.start} -address=${address}`], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  for await (const chunk of server.stdout) {
+    said += String(chunk)
+    if (said.includes('For production')) break
+  }
+  assert.match(said, new RegExp(`Address\\s+http://${address}`))
+  assert.ok(existsSync(path.join(folder, 'strongroom-data/root-token')))
+  return { server, address: `http://${address}` }
+}

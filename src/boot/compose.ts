@@ -16,6 +16,7 @@ import { Mounts } from '#core/mounts/mounts.ts'
 import { Policies } from '#core/policies/store.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { Wrapping } from '#core/wrapping.ts'
+import { dropCubbyhole } from '#engines/cubbyhole/engine.ts'
 import { engines } from '#engines/registry.ts'
 import type { Core } from '#request/core.ts'
 import { Gate } from '#request/gate.ts'
@@ -30,6 +31,7 @@ import type { Clock, Engine } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
+import { Housekeeping, tidyMounts } from './housekeeping.ts'
 
 export interface NodeOptions {
   storage: { type: keyof typeof drivers; options: Record<string, string> }
@@ -55,6 +57,7 @@ interface Cluster {
 interface Unsealed {
   barrier: Barrier
   core: Core
+  housekeeping: Housekeeping
   cluster: Cluster
 }
 
@@ -187,6 +190,7 @@ export class StrongroomNode {
     this.gate.close()
     this.#unsealed = undefined
     await this.gate.drained(DRAIN_MS)
+    await unsealed.housekeeping.stop()
     await unsealed.core.leases.stop()
     unsealed.core.tokens.forget()
     await unsealed.core.audit.close()
@@ -225,6 +229,10 @@ export class StrongroomNode {
     })
     builtin['identity'] = identityEngine(identity)
     builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })
+    tokens.onRevoke(async ({ cubbyhole }) => {
+      const mounted = await mounts.at('secret', 'cubbyhole')
+      if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
+    })
     await tokens.prepare()
     await policies.setup()
     this.#ledger = await Ledger.open({ folder: await this.#ledgerPlace(), durable: this.#options.storage.type !== 'memory' })
@@ -233,7 +241,16 @@ export class StrongroomNode {
     leases.run()
     const cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
     const core: Core = { audit, mounts, policies, identity, tokens, leases, wrapping, clock }
-    return { barrier, core, cluster }
+    const housekeeping = new Housekeeping(
+      [
+        { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
+        { name: 'removing expired policies', run: () => policies.tidy() },
+        { name: 'removing expired entries', run: () => tidyMounts(mounts) },
+      ],
+      this.#options.log,
+    )
+    housekeeping.start()
+    return { barrier, core, cluster, housekeeping }
   }
 
   #mounts(barrier: Barrier, builtin: Record<string, Engine>): Mounts {

@@ -26,13 +26,18 @@ export function noBody(): Body {
 export function decodeJson(bytes: Buffer, limits: JsonLimits): Body {
   if (bytes.length === 0) return noBody()
   if (!isUtf8(bytes)) throw new ApiError('invalid_request', 'error parsing JSON')
-  // A document must be at least twice as long as its depth, so that short ones cannot break any limit worth having.
-  if (bytes.length > 2 * limits.maxJsonDepth || bytes.length > limits.maxJsonArrayElements) checkJson(bytes, limits)
+  if (bytes.length > harmlessBytes(limits)) checkJson(bytes, limits)
   const text = bytes.toString('utf8')
   const value = parse(text)
   if (isObject(value)) return { fields: value, text }
   if (value === null || value === undefined) return noBody()
   throw new ApiError('invalid_request', 'error parsing JSON')
+}
+
+/** A document of this size or less can break no limit: each level takes two bytes of it, each member at least one. */
+function harmlessBytes(limits: JsonLimits): number {
+  const { maxJsonDepth, maxJsonStringBytes, maxJsonObjectEntries, maxJsonArrayElements } = limits
+  return Math.min(2 * maxJsonDepth, maxJsonStringBytes, maxJsonObjectEntries, maxJsonArrayElements)
 }
 
 function parse(text: string): unknown {

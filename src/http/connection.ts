@@ -18,6 +18,8 @@ export interface Connection {
   closing: boolean
   /** The method that was sent, while the parser is shown a stand-in for it. */
   renamed: 'LIST' | 'SCAN' | undefined
+  /** Between two parsers; what the old one still says of time-outs no longer counts. */
+  takingOver: boolean
   /** What node:http listens with, so that it can be taken off again. */
   listeners: Map<string, (...args: unknown[]) => void>
 }
@@ -31,6 +33,7 @@ export function createConnection(socket: Socket, maxRequests: number): Connectio
     hadBody: false,
     closing: false,
     renamed: undefined,
+    takingOver: false,
     listeners: new Map(),
   }
 }

@@ -85,9 +85,11 @@ function expire(context: Context, maxTicks: number): void {
 }
 
 function begin(context: Context, exchange: Exchange): void {
-  const { headers, rawHeaders } = exchange.request
-  if (rawHeaders.length > 2 * context.limits.maxHeaders) {
-    fail(context, exchange, new ProtocolError(431, 'too many headers'))
+  const { headers } = exchange.request
+  const refusal = refuseHead(exchange.request, context.limits)
+  if (refusal) {
+    exchange.unread = true
+    fail(context, exchange, refusal)
     return
   }
   if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) {
@@ -96,6 +98,15 @@ function begin(context: Context, exchange: Exchange): void {
     return
   }
   readBody(context, exchange)
+}
+
+/** What the parser lets pass and we do not. */
+function refuseHead({ headers, rawHeaders, httpVersionMajor, httpVersionMinor }: IncomingMessage, limits: Limits) {
+  // HTTP/0.9 knows neither headers nor statuses, and nobody speaks higher ones in this form.
+  if (httpVersionMajor !== 1) return new ProtocolError(505, 'HTTP version not supported')
+  // RFC 9112 section 3.2.
+  if (headers.host === undefined && httpVersionMinor >= 1) return new ProtocolError(400, 'missing Host header')
+  return rawHeaders.length > 2 * limits.maxHeaders ? new ProtocolError(431, 'too many headers') : undefined
 }
 
 /**
@@ -156,8 +167,6 @@ function fail(context: Context, exchange: Exchange, error: unknown, id?: string)
   const isProtocol = error instanceof ProtocolError
   const { status, body } = isProtocol ? { status: error.status, body: errorBody(error.message) } : toHttp(error)
   if (status >= 500 && !isProtocol) context.log('request failed', describe(error, id))
-  // What is left of a request that was refused before its end is not worth reading.
-  if (exchange.unread) exchange.connection.closing = true
   send(context, exchange, { status, contentType: 'application/json', body })
 }
 
@@ -195,7 +204,8 @@ function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   if (context.secure) headers.push('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
   const namespace = request.headers['x-vault-namespace']
   if (namespace !== undefined) headers.push('X-Vault-Namespace', String(namespace))
-  if (context.draining || connection.closing || connection.requestsLeft <= 0) endConnection(connection, response)
+  // What is left of a request that is answered before its end is not worth reading.
+  if (context.draining || exchange.unread || connection.requestsLeft <= 0) endConnection(connection, response)
   response.writeHead(outgoing.status, outgoing.headers ? withExtra(headers, outgoing.headers) : headers)
   response.end(body)
 }

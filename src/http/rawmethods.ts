@@ -15,6 +15,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Connection } from './connection.ts'
+import { ProtocolError } from './errors.ts'
 
 const words = [
   { method: 'LIST', standIn: 'LINK', letters: Buffer.from('LIST '), refusedLetter: 2 },
@@ -46,8 +47,8 @@ export interface TakeOver {
   event: 'connection' | 'secureConnection'
   /** How long the rest of a word may take, in milliseconds. */
   waitMs: number
-  /** Answers that the request is malformed. */
-  refuse: () => void
+  /** Answers with an error and ends the connection. */
+  refuse: (error: ProtocolError) => void
 }
 
 /** @returns whether the word was (or, as far as it is there, may be) one of ours, and will be taken care of */
@@ -56,6 +57,7 @@ export function takeOver(context: TakeOver, socket: Socket, connection: Connecti
     (each) => fits(each, packet, at - each.refusedLetter) && !isGlued(packet, at - each.refusedLetter, connection),
   )
   if (!word) return false
+  connection.takingOver = true
   letGoOfReading(socket, connection)
   // Letters that are gone are put back, so that what follows has the word at its start.
   const start = at - word.refusedLetter
@@ -94,12 +96,15 @@ function awaitRest(context: TakeOver, socket: Socket, connection: Connection, wo
     socket.off('data', onData).off('close', stop).off('end', onEnd)
   }
   const onEnd = () => socket.destroy()
-  const timer = setTimeout(onEnd, context.waitMs)
+  const timer = setTimeout(() => {
+    stop()
+    context.refuse(new ProtocolError(408, 'request timeout'))
+  }, context.waitMs)
   const onData = (chunk: Buffer) => {
     bytes = Buffer.concat([bytes, chunk])
     if (!fits(word, bytes, 0)) {
       stop()
-      context.refuse()
+      context.refuse(new ProtocolError(400, 'malformed request'))
     } else if (bytes.length >= word.letters.length) {
       stop()
       handBack(context, socket, connection, word, bytes)
@@ -127,6 +132,7 @@ function handBack(context: TakeOver, socket: Socket, connection: Connection, wor
       return
     }
     letGo(socket, connection)
+    connection.takingOver = false
     connection.renamed = word.method
     socket.unshift(pieces.length === 1 ? bytes : Buffer.concat(pieces))
     context.server.emit(context.event, socket)

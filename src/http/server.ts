@@ -70,6 +70,8 @@ function createServerOf({ tls }: ListenerOptions, limits: Limits): Server {
     keepAliveTimeout: limits.idleSeconds * 1000,
     keepAliveTimeoutBuffer: 0,
     connectionsCheckingInterval: Math.min(CHECK_MS, headerMs / 4),
+    // We look ourselves, to answer in our own form.
+    requireHostHeader: false,
     // Requests without a body, most of all, are spared the machinery of a stream.
     optimizeEmptyRequests: true,
   }
@@ -119,10 +121,10 @@ function onClientError(context: Context, error: NodeJS.ErrnoException, socket: S
     return
   }
   const { code, rawPacket, bytesParsed } = error as { code?: string; rawPacket?: Buffer; bytesParsed?: number }
-  if (connection.closing) return
+  if (connection.closing || (connection.takingOver && code === 'ERR_HTTP_REQUEST_TIMEOUT')) return
   if (code === 'HPE_INVALID_METHOD' && rawPacket && bytesParsed !== undefined && connection.requestsLeft > 0) {
     const { server, event, limits } = context
-    const refuse = () => refuseConnection(socket, connection, new ProtocolError(400, 'malformed request'))
+    const refuse = (refusal: ProtocolError) => refuseConnection(socket, connection, refusal)
     const way = { server, event, refuse, waitMs: limits.headerSeconds * 1000 }
     if (takeOver(way, socket, connection, { packet: rawPacket, at: bytesParsed })) return
   }

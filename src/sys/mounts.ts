@@ -1,6 +1,6 @@
 /** `sys/mounts` and `sys/auth`: enable, disable, list, tune. */
 import type { MountConfig, MountKind } from '#core/mounts/entry.ts'
-import type { Mounted, Mounts, MountSpec, Tuning } from '#core/mounts/mounts.ts'
+import type { Mounted, Mounts, MountSpec } from '#core/mounts/mounts.ts'
 import { builtinPluginVersion } from '#lib/version.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -69,6 +69,15 @@ export function mountPaths(services: MountServices, kind: MountKind): Path[] {
         delete: endpoint(`Disable it, with everything it holds.`, { path }, (call) => disable(services, kind, call)),
       },
     },
+    {
+      pattern: `${base}/*path/tune`,
+      repeatsData: true,
+      ...sudo,
+      operations: {
+        read: endpoint(`The settings of one ${what}.`, { path }, (call) => readTuning(services, kind, call)),
+        update: endpoint(`Change the settings of one ${what}.`, tuneFields, (call) => tune(services, kind, call)),
+      },
+    },
   ]
 }
 
@@ -76,29 +85,15 @@ async function table({ mounts }: MountServices, kind: MountKind): Promise<Record
   return Object.fromEntries((await mounts.all(kind)).map((mounted) => [mounted.entry.path, describeMount(mounted)]))
 }
 
-/** `team/kv/tune` is the tuning of `team/kv`; mounts cannot end in `tune`, since nobody could reach their tuning. */
-function splitTune(given: string): { at: string; tune: boolean } {
-  const trimmed = given.replace(/\/+$/, '')
-  return trimmed.endsWith('/tune') ? { at: trimmed.slice(0, -'/tune'.length), tune: true } : { at: trimmed, tune: false }
-}
-
 async function readOne({ mounts }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
-  const { at, tune } = splitTune(data.path)
-  const mounted = await mounts.at(kind, at)
-  if (!mounted) {
-    if (tune) throw new ApiError('invalid_request', `cannot fetch sysview for path "${at}/"`)
-    throw new ApiError('invalid_request', `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${at}/`)
-  }
-  return { data: tune ? describeTuning(mounted) : describeMount(mounted) }
+  const mounted = await mounts.at(kind, data.path)
+  if (!mounted) throw new ApiError('invalid_request', `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${data.path.replace(/\/+$/, '')}/`)
+  return { data: describeMount(mounted) }
 }
 
-async function enable(services: MountServices, kind: MountKind, call: Call<typeof enableFields>): Promise<Reply> {
-  const { at, tune } = splitTune(call.data.path)
-  if (tune) return change(services, kind, at, call.body)
-  const { data } = call
-  const type = data.type === 'plugin' ? (data.plugin_name ?? '') : data.type
+async function enable(services: MountServices, kind: MountKind, { data }: Call<typeof enableFields>): Promise<Reply> {
   const spec: MountSpec = {
-    type,
+    type: data.type === 'plugin' ? (data.plugin_name ?? '') : data.type,
     description: data.description,
     config: data.config ? decodeConfig(data.config) : {},
     options: data.options ?? (kind === 'auth' ? {} : null),
@@ -106,16 +101,19 @@ async function enable(services: MountServices, kind: MountKind, call: Call<typeo
     sealWrap: data.seal_wrap,
     externalEntropyAccess: data.external_entropy_access,
   }
-  await services.mounts.enable(kind, at, spec)
+  await services.mounts.enable(kind, data.path, spec)
   return {}
 }
 
-async function change(services: MountServices, kind: MountKind, at: string, body: Record<string, unknown>): Promise<Reply> {
-  const decoded = decode(tuneFields, { ...body, path: at })
-  if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
-  const { description, options, path: _, ...config } = decoded.value
-  const tuning: Tuning = { description, options, config: withoutUndefined(config) }
-  await services.mounts.tune(kind, at, tuning)
+async function readTuning({ mounts }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+  const mounted = await mounts.at(kind, data.path)
+  if (!mounted) throw new ApiError('invalid_request', `cannot fetch sysview for path "${data.path}/"`)
+  return { data: describeTuning(mounted) }
+}
+
+async function tune({ mounts }: MountServices, kind: MountKind, { data }: Call<typeof tuneFields>): Promise<Reply> {
+  const { description, options, path: at, ...config } = data
+  await mounts.tune(kind, at, { description, options, config: withoutUndefined(config) })
   return {}
 }
 

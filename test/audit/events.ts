@@ -19,7 +19,7 @@ export function requestEvent(changes: Partial<AuditEvent['request']> = {}): Audi
   }
 }
 
-export function responseEvent(response: AuditEvent['response'], operation = 'read'): AuditEvent {
+export function responseEvent(response: NonNullable<AuditEvent['response']>, operation = 'read'): AuditEvent {
   return { ...requestEvent({ operation }), type: 'response', response }
 }
 

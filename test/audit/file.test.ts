@@ -1,14 +1,13 @@
 /** The file audit device. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createInterface } from 'node:readline'
 import test, { type TestContext } from 'node:test'
 import { kind } from '#audit/file/device.ts'
 import { auditDevices } from '#audit/registry.ts'
+import { startWriter } from './writer.ts'
 
 function newFile(t: TestContext): string {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'strongroom-file-'))
@@ -44,7 +43,12 @@ test('the old name of file_path is taken, and a prefix stands before each line',
 
 test('the mode is 0600 if none is given, that which is given, or left as it is', async (t) => {
   const file = newFile(t)
-  for (const [given, expected] of [[undefined, 0o600], ['0640', 0o640], ['777', 0o666], ['0000', 0o666]] as const) {
+  for (const [given, expected] of [
+    [undefined, 0o600],
+    ['0640', 0o640],
+    ['777', 0o666],
+    ['0000', 0o666],
+  ] as const) {
     await (await kind.open({ file_path: file, ...(given !== undefined && { mode: given }) })).close()
     assert.equal(mode(file), expected, given)
   }
@@ -60,7 +64,7 @@ test('options that cannot be met are refused when it is opened', async (t) => {
     [{ file_path: file, mode: '01777' }, /mode/],
     [{ file_path: file, format: 'jsonx' }, /unknown format type "jsonx"/],
     [{ file_path: file, prefix: 'a\nb' }, /prefix/],
-  ] as const) {
+  ] as [Record<string, string>, RegExp][]) {
     await assert.rejects(kind.open(options), (error: any) => {
       assert.equal(error.code, 'invalid_request')
       assert.match(error.message, message)
@@ -91,7 +95,10 @@ test('after a rotation and a reload, lines go to the new file, and none is lost'
   await Promise.all(writers)
   await device.close()
   const all = [...rotated, file].flatMap(lines).map((line) => JSON.parse(line).n)
-  assert.deepEqual(all.toSorted((a, b) => a - b), Array.from({ length: next }, (_, at) => at))
+  assert.deepEqual(
+    all.toSorted((a, b) => a - b),
+    Array.from({ length: next }, (_, at) => at),
+  )
 })
 
 test('a reload that fails leaves the device writing where it did', async (t) => {
@@ -105,7 +112,7 @@ test('a reload that fails leaves the device writing where it did', async (t) => 
   await device.close()
 })
 
-test('a full disk is told', async (t) => {
+test('a full disk is told', async () => {
   const device = await kind.open({ file_path: '/dev/full' })
   await assert.rejects(device.write('{}'), /the disk of \/dev\/full is full/)
   assert.match(device.trouble()!, /is full/)
@@ -114,28 +121,18 @@ test('a full disk is told', async (t) => {
 
 test('of a write that is cut short, whole lines stay and are acknowledged, and it goes on when there is room', async (t) => {
   const file = newFile(t)
-  const child = spawn(process.execPath, ['test/audit/file-writer.ts', file], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const answers = createInterface(child.stdout)[Symbol.asyncIterator]()
-  const write = async () => {
-    child.stdin.write('go\n')
-    return JSON.parse((await answers.next()).value)
-  }
-  const limit = (bytes: number | string) =>
-    execFileSync('prlimit', ['--pid', String(child.pid), `--fsize=${bytes}:unlimited`])
-  await answers.next()
-  // Ten lines of 101 bytes at once, of which three and a half fit.
-  limit(350)
-  const cut = await write()
+  await using writer = await startWriter('file', file)
+  // Ten lines of 104 bytes at once, of which three and a half fit.
+  writer.limitFiles(360)
+  const cut = await writer.write(10, 90)
   assert.deepEqual(cut.kept, [true, true, true, false, false, false, false, false, false, false])
-  assert.match(cut.trouble, /cannot be written/)
-  assert.equal(fs.statSync(file).size, 303)
-  limit('unlimited')
-  const whole = await write()
+  assert.match(cut.trouble!, /cannot be written/)
+  assert.equal(fs.statSync(file).size, 312)
+  writer.limitFiles(undefined)
+  const whole = await writer.write(10, 90)
   assert.ok(whole.kept.every(Boolean))
   assert.equal(whole.trouble, undefined)
   assert.equal(lines(file).length, 13)
-  child.stdin.end()
-  await once(child, 'exit')
 })
 
 test('discard takes everything and keeps nothing', async () => {

@@ -46,7 +46,9 @@ function masked(value: any, payload: boolean, name = ''): any {
   if (payload && typeof value === 'number') return '#'
   if (Array.isArray(value)) return value.map((each) => masked(each, payload))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([each, x]) => [each, masked(x, payload || name === 'data', each)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([each, x]) => [each, masked(x, payload || name === 'data', each)]),
+  )
 }
 
 test('lines have the names, the order and the values of the reference', () => {
@@ -57,10 +59,7 @@ test('lines have the names, the order and the values of the reference', () => {
     if (event.response?.wrap_info) event.response.wrap_info.creation_time = now.toISOString()
     const line = new Formatter({ key }).line(event)
     assert.equal(time, '@')
-    assert.equal(
-      JSON.stringify(masked(JSON.parse(line), false)),
-      JSON.stringify(masked(JSON.parse(text), false)),
-    )
+    assert.equal(JSON.stringify(masked(JSON.parse(line), false)), JSON.stringify(masked(JSON.parse(text), false)))
   }
 })
 
@@ -68,7 +67,11 @@ test('members of events may come in any order', () => {
   const turned = (value: any): any => {
     if (Array.isArray(value)) return value.map(turned)
     if (typeof value !== 'object' || value === null || value instanceof Date) return value
-    return Object.fromEntries(Object.entries(value).toReversed().map(([name, each]) => [name, turned(each)]))
+    return Object.fromEntries(
+      Object.entries(value)
+        .toReversed()
+        .map(([name, each]) => [name, turned(each)]),
+    )
   }
   for (const text of reference) {
     const { time: _, ...rest } = JSON.parse(text)
@@ -253,7 +256,11 @@ test('time, error, reason, lease and warnings', () => {
 
 test('two mounts with one accessor in turn are not mixed up', () => {
   const formatter = new Formatter({ key })
-  for (const [point, version] of [['a/', undefined], ['b/', 'v1'], ['a/', undefined]] as const) {
+  for (const [point, version] of [
+    ['a/', undefined],
+    ['b/', 'v1'],
+    ['a/', undefined],
+  ] as const) {
     const event = requestEvent({ mount_point: point, mount_accessor: 'kv_1', mount_running_version: version })
     const { request } = JSON.parse(formatter.line(event))
     assert.equal(request.mount_point, point)
@@ -275,7 +282,9 @@ test('no secret ever stands in a line', () => {
       return number
     }
     const values = Array.from({ length: randomInt(5) }, () => make(depth + 1))
-    return kind === 3 ? values : Object.fromEntries(values.map((value, at) => [['name', '__proto__', 'ü'][at % 3], value]))
+    return kind === 3
+      ? values
+      : Object.fromEntries(values.map((value, at) => [['name', '__proto__', 'ü'][at % 3], value]))
   }
   for (let round = 0; round < 2_000; round++) {
     all.length = 0
@@ -286,7 +295,12 @@ test('no secret ever stands in a line', () => {
       type: 'response',
       at: new Date(),
       auth: { client_token: token, accessor, token_type: 'service' },
-      request: { ...requestEvent().request, client_token: token, client_token_accessor: accessor, data: { d: make(0) } },
+      request: {
+        ...requestEvent().request,
+        client_token: token,
+        client_token_accessor: accessor,
+        data: { d: make(0) },
+      },
       response: { data: { d: make(0), e: make(1) } },
     }
     for (const line of [formatter.line(event), shortened.line(event)]) {

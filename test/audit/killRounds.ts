@@ -24,7 +24,7 @@ export async function killRounds(folder: string, rounds: number): Promise<KillRe
   const problems: string[] = []
   let torn = 0
   for (let round = 0; round < rounds && problems.length === 0; round++) {
-    const child = spawnWriter(folder, SEGMENT_BYTES, 'flood')
+    const child = spawnWriter('flood', folder, SEGMENT_BYTES)
     let output = ''
     child.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text))
     const closed = once(child, 'close')
@@ -38,7 +38,9 @@ export async function killRounds(folder: string, rounds: number): Promise<KillRe
     if (ledger.cutBytes > 0) torn++
     await ledger.close()
     const verdict = await verifyLedger(folder)
-    problems.push(...verdict.problems.map(({ segment, line, text }) => `round ${round}: ${segment} line ${line} ${text}`))
+    problems.push(
+      ...verdict.problems.map(({ segment, line, text }) => `round ${round}: ${segment} line ${line} ${text}`),
+    )
   }
   const held = await namesIn(folder)
   for (const name of acknowledged) if (!held.has(name)) problems.push(`${name} was acknowledged and is gone`)

@@ -15,7 +15,7 @@ let head: LedgerHead
 before(async () => {
   original = fs.mkdtempSync(path.join(tmpdir(), 'strongroom-verify-'))
   const ledger = await Ledger.open({ folder: original, segmentBytes: 1_500, durable: false })
-  for (let number = 0; number < 30; number++) await ledger.write(JSON.stringify({ number, by: 'alice' }))
+  for (let number = 0; number < 40; number++) await ledger.write(JSON.stringify({ number, by: 'alice' }))
   await ledger.close()
   names = fs.readdirSync(original).toSorted()
   head = (await verifyLedger(original)).head!
@@ -60,7 +60,7 @@ test('a ledger that nobody touched is whole', async () => {
   assert.deepEqual(verdict, {
     ok: true,
     segments: names.length,
-    lines: 30 + names.length,
+    lines: 40 + names.length,
     problems: [],
     problemCount: 0,
     head,
@@ -71,11 +71,35 @@ test('a ledger that nobody touched is whole', async () => {
 const ways: [string, (segments: Segments, files: string[]) => void, number, number, RegExp][] = [
   ['a letter changed', (s) => (s[1]![3] = s[1]![3]!.replace('alice', 'alicf')), 1, 5, /does not fit line/],
   ['a space added', (s) => (s[1]![3] = s[1]![3]!.replace(':', ': ')), 1, 5, /does not fit line/],
-  ['the last line of a segment changed', (s) => (s[1]![s[1]!.length - 1] = s[1]!.at(-1)!.replace('alice', 'carol')), 2, 1, /does not fit/],
-  ['the first line of a segment changed', (s) => (s[2]![0] = s[2]![0]!.replace('"time":"2', '"time":"3')), 2, 2, /does not fit/],
-  ['the very first line changed', (s) => (s[0]![0] = s[0]![0]!.replace('"time":"2', '"time":"3')), 0, 2, /does not fit/],
+  [
+    'the last line of a segment changed',
+    (s) => (s[1]![s[1]!.length - 1] = s[1]!.at(-1)!.replace('alice', 'carol')),
+    2,
+    1,
+    /does not fit/,
+  ],
+  [
+    'the first line of a segment changed',
+    (s) => (s[2]![0] = s[2]![0]!.replace('"time":"2', '"time":"3')),
+    2,
+    2,
+    /does not fit/,
+  ],
+  [
+    'the very first line changed',
+    (s) => (s[0]![0] = s[0]![0]!.replace('"time":"2', '"time":"3')),
+    0,
+    2,
+    /does not fit/,
+  ],
   ['a prev changed', (s) => (s[1]![3] = s[1]![3]!.replace(/"prev":"./, '"prev":"g')), 1, 4, /no line of a ledger/],
-  ['a prev changed to another hash', (s) => (s[1]![3] = s[1]![3]!.replace(/"prev":".{4}/, '"prev":"0000')), 1, 4, /does not fit/],
+  [
+    'a prev changed to another hash',
+    (s) => (s[1]![3] = s[1]![3]!.replace(/"prev":".{4}/, '"prev":"0000')),
+    1,
+    4,
+    /does not fit/,
+  ],
   ['a number changed', (s) => (s[1]![3] = s[1]![3]!.replace(/"seq":\d+/, '"seq":77')), 1, 4, /where \d+ belongs/],
   ['a line dropped', (s) => s[1]!.splice(3, 1), 1, 4, /1 before it are missing/],
   ['many lines dropped', (s) => s[1]!.splice(2, 4), 1, 3, /4 before it are missing/],
@@ -89,11 +113,35 @@ const ways: [string, (segments: Segments, files: string[]) => void, number, numb
   ['two segments swapped', (_, f) => ([f[1], f[2]] = [f[2]!, f[1]!]), 2, 1, /where \d+ belongs/],
   ['the end of a segment cut off', (s) => s[1]!.splice(-2), 2, 1, /missing/],
   ['a segment emptied', (s) => (s[1] = ['#cut']), 2, 1, /missing/],
-  ['a line cut in the middle of the ledger', (s) => (s[1]![s[1]!.length - 1] = `${s[1]!.at(-1)!.slice(0, 30)}#cut`), 1, 10, /unfinished .*somebody cut it/],
-  ['a line cut at the end of the ledger', (s) => (s.at(-1)![s.at(-1)!.length - 1] = `${s.at(-1)!.at(-1)!.slice(0, 30)}#cut`), -1, 0, /unfinished/],
+  [
+    'a line cut in the middle of the ledger',
+    (s) => (s[1]![s[1]!.length - 1] = `${s[1]!.at(-1)!.slice(0, 30)}#cut`),
+    1,
+    10,
+    /unfinished .*somebody cut it/,
+  ],
+  [
+    'a line cut at the end of the ledger',
+    (s) => (s.at(-1)![s.at(-1)!.length - 1] = `${s.at(-1)!.at(-1)!.slice(0, 30)}#cut`),
+    -1,
+    0,
+    /unfinished/,
+  ],
   ['a very long line', (s) => s[1]!.splice(3, 0, `{"a":"${'x'.repeat(3_000_000)}"}`), 1, 4, /longer than any line/],
-  ['a long line that looks right', (s) => s[1]!.splice(3, 0, s[1]![3]!.replace('{', `{"a":"${'x'.repeat(66_000)}",`)), 1, 4, /longer than|no line/],
-  ['a segment of another ledger', (s) => (s[2]![0] = s[2]![0]!.replace(/"id":"[^"]*"/, '"id":"00000000-0000-4000-8000-000000000000"'), rechain(s)), 2, 1, /another ledger/],
+  [
+    'a long line that looks right',
+    (s) => s[1]!.splice(3, 0, s[1]![3]!.replace('{', `{"a":"${'x'.repeat(66_000)}",`)),
+    1,
+    4,
+    /longer than|no line/,
+  ],
+  [
+    'a segment of another ledger',
+    (s) => ((s[2]![0] = s[2]![0]!.replace(/"id":"[^"]*"/, '"id":"00000000-0000-4000-8000-000000000000"')), rechain(s)),
+    2,
+    1,
+    /another ledger/,
+  ],
   ['a segment without its first line', (s) => (s[2]!.shift(), rechain(s)), 2, 1, /not that of a segment/],
   ['a segment renamed', (_, f) => (f[3] = '00000000000000000099.jsonl'), 3, 1, /not what its name says/],
 ]

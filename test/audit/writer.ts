@@ -1,31 +1,35 @@
 /**
- * A process of its own that writes to a ledger: one that can be killed, and whose files can be limited.
+ * A process of its own that writes to an audit device: one that can be killed, and whose files can be limited.
  *
- *     writer.ts <folder> <segmentBytes> commands    obeys `<count> <filler>` lines on standard input
- *     writer.ts <folder> <segmentBytes> flood       writes without end and prints the number of each acknowledged line
+ *     writer.ts ledger|file <path> [segmentBytes]   obeys `<count> <filler>` lines on standard input
+ *     writer.ts flood <path> [segmentBytes]         writes to a ledger without end, and prints what was acknowledged
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { kind } from '#audit/file/device.ts'
 import { Ledger } from '#audit/ledger/ledger.ts'
+import type { AuditDevice } from '#sdk/audit.ts'
 import { ApiError } from '#sdk/errors.ts'
 
-const NODE = process.execPath
 const CONCURRENT = 32
 
 export interface Written {
-  kept: number
+  /** Of each line, whether it was acknowledged. */
+  kept: boolean[]
   /** The reasons, each once. */
   failures: string[]
   trouble: string | undefined
 }
 
-export function spawnWriter(folder: string, segmentBytes: number, mode: 'commands' | 'flood'): ChildProcess {
-  return spawn(NODE, [import.meta.filename, folder, String(segmentBytes), mode], { stdio: ['pipe', 'pipe', 'inherit'] })
+export function spawnWriter(what: 'ledger' | 'file' | 'flood', path: string, segmentBytes = 1_000_000): ChildProcess {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  const options = [import.meta.filename, what, path, String(segmentBytes)]
+  return spawn(process.execPath, options, { env, stdio: ['pipe', 'pipe', 'inherit'] })
 }
 
-export async function startWriter(folder: string, { segmentBytes = 1_000_000 } = {}) {
-  const child = spawnWriter(folder, segmentBytes, 'commands')
+export async function startWriter(what: 'ledger' | 'file', path: string, segmentBytes?: number) {
+  const child = spawnWriter(what, path, segmentBytes)
   const answers = createInterface(child.stdout!)[Symbol.asyncIterator]()
   const answer = async () => {
     const { value } = await answers.next()
@@ -43,21 +47,24 @@ export async function startWriter(folder: string, { segmentBytes = 1_000_000 } =
       execFileSync('prlimit', ['--pid', String(child.pid), `--fsize=${bytes ?? 'unlimited'}:unlimited`])
     },
     async [Symbol.asyncDispose](): Promise<void> {
-      child.stdin!.end()
-      if (child.exitCode === null) await once(child, 'exit')
+      child.kill('SIGKILL')
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     },
   }
 }
 
-async function obey(ledger: Ledger): Promise<void> {
+async function obey(device: AuditDevice): Promise<void> {
   console.log('{}')
   for await (const command of createInterface(process.stdin)) {
     const [count, filler] = command.split(' ').map(Number)
     const line = JSON.stringify({ filler: 'x'.repeat(filler!) })
-    const results = await Promise.allSettled(Array.from({ length: count! }, () => ledger.write(line)))
-    const reasons = results.flatMap((result) => (result.status === 'rejected' ? [(result.reason as ApiError).reason] : []))
-    const kept = results.length - reasons.length
-    console.log(JSON.stringify({ kept, failures: [...new Set(reasons)], trouble: ledger.trouble() }))
+    const results = await Promise.allSettled(Array.from({ length: count! }, () => device.write(line)))
+    const kept = results.map(({ status }) => status === 'fulfilled')
+    const failures = results.flatMap((result) => {
+      if (result.status === 'fulfilled') return []
+      return [result.reason instanceof ApiError ? result.reason.reason : String(result.reason)]
+    })
+    console.log(JSON.stringify({ kept, failures: [...new Set(failures)], trouble: device.trouble() }))
   }
 }
 
@@ -75,8 +82,10 @@ async function flood(ledger: Ledger): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [folder, segmentBytes, mode] = process.argv.slice(2)
-  const ledger = await Ledger.open({ folder: folder!, segmentBytes: Number(segmentBytes) })
-  await (mode === 'flood' ? flood(ledger) : obey(ledger))
-  await ledger.close()
+  const [what, path, segmentBytes] = process.argv.slice(2)
+  if (what === 'file') await obey(await kind.open({ file_path: path! }))
+  else {
+    const ledger = await Ledger.open({ folder: path!, segmentBytes: Number(segmentBytes) })
+    await (what === 'flood' ? flood(ledger) : obey(ledger))
+  }
 }

@@ -63,7 +63,7 @@ install_go_client() {
   # A toolchain is never fetched: a Go that is too old is told as such.
   run 'downloading the Go client' env -C "$here/go" GOTOOLCHAIN=local go mod download
   run 'building the Go client' env -C "$here/go" GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off \
-    go build -mod=readonly -trimpath -buildvcs=false -ldflags=-s -o "$cache/go/client" .
+    go build -mod=readonly -buildvcs=false -o "$cache/go/client" .
   echo "$wanted" > "$cache/go/installed"
   echo 'test/clients: the Go client is built'
 }

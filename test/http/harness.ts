@@ -150,7 +150,19 @@ export function makeCertificates(name = 'test'): Certificates {
   ] as const) {
     const ca = ['-CA', 'ca.pem', '-CAkey', 'ca.key']
     const names = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-    openssl('req', '-x509', ...newKey, ...ca, ...names, '-keyout', `${base}.key`, '-out', `${base}.pem`, '-subj', subject)
+    openssl(
+      'req',
+      '-x509',
+      ...newKey,
+      ...ca,
+      ...names,
+      '-keyout',
+      `${base}.key`,
+      '-out',
+      `${base}.pem`,
+      '-subj',
+      subject,
+    )
   }
   return {
     directory,

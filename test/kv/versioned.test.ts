@@ -232,7 +232,7 @@ test('secrets may be called __proto__ and lie anywhere', async () => {
   for (const path of paths) await call('update', `data/${path}`, { data: { path } })
   for (const path of paths) assert.deepEqual((await call('read', `data/${path}`)).data?.['data'], { path }, path)
   const { data } = await call('scan', 'metadata')
-  assert.deepEqual((data?.['keys'] as string[]).toSorted(), paths.toSorted())
+  assert.deepEqual((data!['keys'] as string[]).toSorted(), paths.toSorted())
 })
 
 test('a path may have 896 bytes, one more is refused with a reason', async () => {

@@ -20,7 +20,20 @@ await Promise.all(
         transaction.put(counterOf(loop), () => Buffer.from(String(next)))
         return next
       })
-      writeSync(1, `ack ${loop} ${number}\n`)
+      acknowledge(`ack ${loop} ${number}\n`)
     }
   }),
 )
+
+/** At once and in order, so that a kill takes nothing that was said. A full pipe is waited for: it is read to its end. */
+function acknowledge(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line)
+      return
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
+  }
+}

@@ -240,6 +240,33 @@ test('a renewal and the worker at the same moment: the token lives, or is gone, 
   }
 })
 
+test('a lease renewed after the worker found it due, and before it came to it, is left alone', async () => {
+  let meanwhile: (() => Promise<void>) | undefined
+  const services = await openServices(undefined, (driver) =>
+    meddled(driver, {
+      get: async (key) => {
+        const found = await driver.get(key)
+        const act = key.startsWith('core/lease/due/') ? meanwhile : undefined
+        if (act) meanwhile = undefined
+        await act?.()
+        return found
+      },
+    }),
+  )
+  const { leases, make, clock, takenBack } = services
+  const id = await lease(services, await make(), 'app', 60)
+  clock.passSeconds(60)
+  meanwhile = async () => {
+    clock.passSeconds(-1)
+    await leases.renew(id, 60)
+    clock.passSeconds(1)
+  }
+  await leases.round()
+  assert.equal(meanwhile, undefined, 'the renewal did happen within the round')
+  assert.deepEqual(takenBack, [])
+  assert.ok(await leases.lookup(id))
+})
+
 test('the worker wakes by itself when something is due', async () => {
   const store = await openStore()
   const clock = { now: () => new Date() }

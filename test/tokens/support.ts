@@ -7,7 +7,7 @@ import { Tokens } from '#core/tokens/tokens.ts'
 import type { Clock } from '#sdk/engine.ts'
 import type { Driver } from '#sdk/storage.ts'
 import { Barrier } from '#seal/barrier.ts'
-import { openStore, type TestClock } from '#test/seal/support.ts'
+import { meddled, openStore, type TestClock } from '#test/seal/support.ts'
 
 export const settings = { defaultLeaseTtlSeconds: 2_764_800, maxLeaseTtlSeconds: 2_764_800, options: {} }
 
@@ -75,4 +75,31 @@ const plain: CreateSpec = {
   displayName: 'token',
   ttlSeconds: 3600,
   renewable: true,
+}
+
+/** Holds one transaction at its end, after it read what it wants to change, so that others can come first. */
+export function holdingDriver() {
+  let armed = false
+  let arrived: () => void
+  let release: () => void
+  const held = new Promise<void>((resolve) => (arrived = resolve))
+  const released = new Promise<void>((resolve) => (release = resolve))
+  return {
+    held,
+    holdNext: () => (armed = true),
+    release: () => release(),
+    wrap: (driver: Driver): Driver =>
+      meddled(driver, {
+        transact: (change) =>
+          driver.transact(async (transaction) => {
+            const result = await change(transaction)
+            if (armed) {
+              armed = false
+              arrived()
+              await released
+            }
+            return result
+          }),
+      }),
+  }
 }

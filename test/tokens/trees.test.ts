@@ -8,7 +8,7 @@ import type { Token } from '#core/tokens/token.ts'
 import { Seal } from '#seal/seal.ts'
 import { meddled, openStore, sqliteDriver } from '#test/seal/support.ts'
 import { temporaryFolder } from '#test/storage/folder.ts'
-import { openServices, type Services, servicesOver } from './support.ts'
+import { holdingDriver, openServices, type Services, servicesOver } from './support.ts'
 
 async function chain({ make }: Services, parent: Token, length: number): Promise<Token[]> {
   const made: Token[] = []
@@ -82,6 +82,39 @@ test('a child asked for while its parent ends is not made, or ends too', async (
     else assert.equal((made.reason as { code: string }).code, 'permission_denied')
   }
   assert.deepEqual(await keys('token/'), ['token/salt'])
+})
+
+test('a child whose making began before its parent ended, and ends after, is not made', async () => {
+  const held = holdingDriver()
+  const services = await openServices(undefined, held.wrap)
+  const { tokens, make, keys } = services
+  const parent = await make()
+  held.holdNext()
+  const making = make({ parent })
+  const refused = assert.rejects(making, { code: 'permission_denied' })
+  await held.held
+  await tokens.revoke(parent)
+  held.release()
+  await refused
+  await assert.rejects(make({ parent }), { code: 'permission_denied' })
+  assert.deepEqual(await keys('token/'), ['token/salt'])
+})
+
+test('a child made while its parent is revoked as an orphan lives on too', async () => {
+  const held = holdingDriver()
+  const services = await openServices(undefined, held.wrap)
+  const { tokens, make } = services
+  const parent = await make()
+  // With no child to free, the first transaction is the one that ends the parent.
+  held.holdNext()
+  const revoking = tokens.revokeOrphan(parent)
+  await held.held
+  const child = await make({ parent })
+  held.release()
+  await revoking
+  assert.equal(await tokens.lookup(parent.text), undefined)
+  assert.equal((await tokens.lookup(child.text))?.entry.parent, undefined)
+  assert.ok(await tokens.lookup(child.text))
 })
 
 test('a child does not outlive a parent that merely ran out, and its remains go when the worker comes', async () => {

@@ -96,7 +96,9 @@ function checkAddress(
 }
 
 function invalid(secretId: string, reason: string): ApiError {
-  return new ApiError('invalid_request', secretId === '' ? 'missing secret_id' : 'invalid role or secret ID', { reason })
+  return new ApiError('invalid_request', secretId === '' ? 'missing secret_id' : 'invalid role or secret ID', {
+    reason,
+  })
 }
 
 /** Times are those that the role has now; policies stay as they were granted. */

@@ -2,8 +2,9 @@
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import { listNames, pageFields } from '#sdk/listing.ts'
-import type { Data, Fields } from '#sdk/schema.ts'
+import type { Data } from '#sdk/schema.ts'
 import { hashesOf } from './hashes.ts'
+import { isOldName, roleFields, roleIdField } from './role-fields.ts'
 import {
   changeRole,
   checkedName,
@@ -18,23 +19,7 @@ import {
   roleOf,
 } from './role.ts'
 import { leaveSecrets, sweepSecrets } from './secrets.ts'
-import { changedTokenSettings, tokenFields } from './token-fields.ts'
-
-const roleIdField = { type: 'string', about: 'What a log-in calls the role; a random UUID unless given.' } as const
-
-const roleFields = {
-  role_name: roleName,
-  role_id: roleIdField,
-  bind_secret_id: { type: 'boolean', about: 'A log-in needs a secret id; true unless given.' },
-  secret_id_bound_cidrs: { type: 'strings', about: 'Address ranges that may log in.' },
-  secret_id_num_uses: { type: 'integer', about: 'How many log-ins a secret id is good for; 0: no limit.' },
-  secret_id_ttl: { type: 'duration', about: 'How long a secret id lives; 0: for ever.' },
-  local_secret_ids: { type: 'boolean', about: 'Secret ids stay in this cluster. Only when the role is made.' },
-  ...tokenFields,
-  bound_cidr_list: { type: 'strings', about: 'Use secret_id_bound_cidrs.', deprecated: true },
-  period: { type: 'duration', about: 'Use token_period.', deprecated: true },
-  policies: { type: 'strings', about: 'Use token_policies.', deprecated: true },
-} as const satisfies Fields
+import { changedTokenSettings } from './token-fields.ts'
 
 const roleIdFields = { role_name: roleName, role_id: roleIdField } as const
 
@@ -69,7 +54,14 @@ async function listRoles({ mount, data }: Call<typeof pageFields>): Promise<Repl
 async function readRole({ mount, data }: NameCall): Promise<Reply> {
   const role = await roleOf(mount.storage, data.role_name)
   if (!role) return {}
-  const { name: _name, uuid: _uuid, role_id: _roleId, old_policies: oldPolicies, old_period: oldPeriod, ...shown } = role
+  const {
+    name: _name,
+    uuid: _uuid,
+    role_id: _roleId,
+    old_policies: oldPolicies,
+    old_period: oldPeriod,
+    ...shown
+  } = role
   return {
     data: {
       ...shown,
@@ -110,7 +102,8 @@ function changed(role: RoleEntry, data: Data<typeof roleFields>, isNew: boolean)
   return {
     ...role,
     ...changedTokenSettings(role, given),
-    role_id: data.role_id ?? role.role_id,
+    // Trimmed as at log-in, else it could never be used.
+    role_id: data.role_id?.trim() ?? role.role_id,
     bind_secret_id: data.bind_secret_id ?? role.bind_secret_id,
     secret_id_bound_cidrs: data.secret_id_bound_cidrs ?? data.bound_cidr_list ?? role.secret_id_bound_cidrs,
     secret_id_num_uses: data.secret_id_num_uses ?? role.secret_id_num_uses,
@@ -119,11 +112,6 @@ function changed(role: RoleEntry, data: Data<typeof roleFields>, isNew: boolean)
     old_policies: isOldName(role.old_policies, data.token_policies, data.policies),
     old_period: isOldName(role.old_period, data.token_period, data.period),
   }
-}
-
-/** Whether a value now goes by its old name too: the last change of it decides. */
-export function isOldName(before: boolean, byNewName: unknown, byOldName: unknown): boolean {
-  return byOldName !== undefined || (byNewName === undefined && before)
 }
 
 async function deleteRole({ mount, data }: NameCall): Promise<Reply> {
@@ -146,7 +134,7 @@ async function readRoleId({ mount, data }: NameCall): Promise<Reply> {
 }
 
 async function writeRoleId({ mount, data }: Call<typeof roleIdFields>): Promise<Reply> {
-  const roleId = data.role_id ?? ''
+  const roleId = data.role_id?.trim() ?? ''
   if (roleId === '') refuse('missing role_id')
   const isThere = await changeRole(mount, data.role_name, (role) => ({ ...role, role_id: roleId }))
   if (!isThere) throw new ApiError('not_found', oneError('unsupported path'))

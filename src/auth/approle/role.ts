@@ -94,11 +94,7 @@ export async function putRole(
 }
 
 /** Changes a role that is there. @returns false if it is not */
-export async function changeRole(
-  mount: Mount,
-  name: string,
-  change: (role: RoleEntry) => RoleEntry,
-): Promise<boolean> {
+export async function changeRole(mount: Mount, name: string, change: (role: RoleEntry) => RoleEntry): Promise<boolean> {
   const hashes = await hashesOf(mount.storage)
   return await mount.storage.transact(async (transaction) => {
     const role = await roleOf(transaction, name)

@@ -67,7 +67,9 @@ export const secretPaths: readonly Path[] = [
   { pattern: 'role/:role_name/secret-id/destroy', operations: { update: destroy, delete: destroy } },
   {
     pattern: 'role/:role_name/secret-id-accessor/lookup',
-    operations: { update: endpoint('Tell what is kept with the secret id of an accessor.', accessorFields, lookupAccessor) },
+    operations: {
+      update: endpoint('Tell what is kept with the secret id of an accessor.', accessorFields, lookupAccessor),
+    },
   },
   {
     pattern: 'role/:role_name/secret-id-accessor/destroy',
@@ -85,7 +87,8 @@ async function registerCustom(call: Call<typeof customFields>): Promise<Reply> {
   // Trimmed as at log-in, else it could never be used.
   const secretId = call.data.secret_id.trim()
   if (secretId === '') refuse('missing secret_id')
-  if (Buffer.byteLength(secretId) > MAX_SECRET_ID_BYTES) refuse(`secret_id may have at most ${MAX_SECRET_ID_BYTES} bytes`)
+  if (Buffer.byteLength(secretId) > MAX_SECRET_ID_BYTES)
+    refuse(`secret_id may have at most ${MAX_SECRET_ID_BYTES} bytes`)
   return await register(call, secretId)
 }
 
@@ -103,6 +106,7 @@ async function register({ mount, data }: Call<typeof generateFields>, secretId: 
     return made
   })
   return {
+    accessor: entry.accessor,
     data: {
       secret_id: secretId,
       secret_id_accessor: entry.accessor,
@@ -134,12 +138,12 @@ function newEntry(mount: Mount, role: RoleEntry, data: GenerateData, accessor: s
     ttl_seconds: ttlSeconds,
     uses_left: numUses,
     metadata: checkedMetadata(data.metadata ?? {}),
-    cidr_list: rangesWithin(role, data.cidr_list, role.secret_id_bound_cidrs),
-    token_bound_cidrs: rangesWithin(role, data.token_bound_cidrs, role.token_bound_cidrs),
+    cidr_list: rangesWithin(data.cidr_list, role.secret_id_bound_cidrs),
+    token_bound_cidrs: rangesWithin(data.token_bound_cidrs, role.token_bound_cidrs),
   }
 }
 
-function rangesWithin(role: RoleEntry, ranges: string[] = [], outer: readonly string[] | null): string[] {
+function rangesWithin(ranges: string[] = [], outer: readonly string[] | null): string[] {
   if (ranges.some((range) => !isCidr(range))) refuse('invalid CIDR blocks')
   const outside = outer && outer.length > 0 ? ranges.filter((range) => !cidrWithin(range, outer)) : []
   if (outside.length > 0) {
@@ -235,5 +239,7 @@ function shown(entry: SecretEntry): Record<string, unknown> {
 
 /** 128 random bits in the form of a UUID, as secret ids and accessors of this API look. */
 function randomId(): string {
-  return randomBytes(16).toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  return randomBytes(16)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }

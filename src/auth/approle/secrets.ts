@@ -100,7 +100,11 @@ export async function leaveSecrets(transaction: StorageTransaction, roleUuid: st
 }
 
 /** Removes what a deleted role left. @returns how many batches that took */
-export async function sweepSecrets(storage: Storage, roleUuid: string, maxBatches = MAX_DELETE_BATCHES): Promise<number> {
+export async function sweepSecrets(
+  storage: Storage,
+  roleUuid: string,
+  maxBatches = MAX_DELETE_BATCHES,
+): Promise<number> {
   const prefix = secretKey(roleUuid, '')
   for (let batches = 1; batches <= maxBatches; batches++) {
     const isLast = await storage.transact(async (transaction) => {
@@ -139,7 +143,7 @@ async function removeExpired(storage: Storage, now: Date): Promise<number> {
       const [, , roleUuid, hash] = key.split('/')
       const entry = await transaction.get<SecretEntry>(secretKey(roleUuid!, hash!))
       transaction.delete(key)
-      // A later secret id with the same text may live at the same place.
+      // Only what is due itself goes, whatever led here.
       if (entry && isExpired(entry, now)) removeSecret(transaction, roleUuid!, hash!, entry)
     }
   })

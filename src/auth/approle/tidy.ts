@@ -20,6 +20,8 @@ async function tidy({ mount }: Call): Promise<Reply> {
   running.set(mount.uuid, work)
   return {
     status: 202,
-    warnings: ['Tidy operation successfully started. Any information from the operation will be printed to the server logs.'],
+    warnings: [
+      'Tidy operation successfully started. Any information from the operation will be printed to the server logs.',
+    ],
   }
 }

@@ -48,7 +48,7 @@ export const noTokenSettings: TokenSettings = {
 
 /** Only what was given changes. */
 export function changedTokenSettings(
-  { ...settings }: TokenSettings,
+  settings: Readonly<TokenSettings>,
   given: Partial<Data<typeof tokenFields>>,
 ): TokenSettings {
   return {

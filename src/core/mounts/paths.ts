@@ -4,8 +4,15 @@ import type { Path } from '#sdk/engine.ts'
 interface Node {
   literal: Map<string, Node>
   parameter: { name: string; node: Node } | undefined
-  rest: { name: string; path: Path } | undefined
+  rest: Rest | undefined
   path: Path | undefined
+}
+
+interface Rest {
+  name: string
+  path: Path | undefined
+  /** `*path/tune`: by the segment that follows the rest. */
+  before: Map<string, Path>
 }
 
 export interface Match {
@@ -37,11 +44,7 @@ export class PathTable {
   #add(path: Path): void {
     let node = this.#root
     for (const segment of path.pattern === '' ? [''] : path.pattern.split('/')) {
-      if (segment.startsWith('*')) {
-        if (node.rest) throw new Error(`two patterns end in a rest: ${path.pattern}`)
-        node.rest = { name: segment.slice(1), path }
-        return
-      }
+      if (segment.startsWith('*')) return addRest(node, path, segment.slice(1))
       if (segment.startsWith(':')) {
         node.parameter ??= { name: segment.slice(1), node: newNode() }
         if (node.parameter.name !== segment.slice(1)) throw new Error(`two names for one place: ${path.pattern}`)
@@ -68,7 +71,7 @@ export class PathTable {
       // A listing of the top belongs to the rest pattern, unless the path itself lists.
       const lists = path?.operations.list ?? path?.operations.scan
       if (path && (!listing || lists || !node.rest)) return path
-      if (!listing || !node.rest) return undefined
+      if (!listing || !node.rest?.path) return undefined
       params[node.rest.name] = ''
       return node.rest.path
     }
@@ -84,9 +87,24 @@ export class PathTable {
       }
     }
     if (!node.rest) return undefined
-    const rest = at === 0 ? segments.join('/') : segments.slice(at).join('/')
-    if (rest === '' && !listing) return undefined
-    params[node.rest.name] = rest
-    return node.rest.path
+    return matchRest(node.rest, segments.slice(at), params, listing)
   }
+}
+
+/** `mounts/*path`, or `mounts/*path/tune` with one literal segment after the rest. */
+function addRest(node: Node, path: Path, name: string): void {
+  node.rest ??= { name, path: undefined, before: new Map() }
+  const last = path.pattern.slice(path.pattern.indexOf('*') + 1 + name.length + 1)
+  const taken = last === '' ? node.rest.path : node.rest.before.get(last)
+  if (taken || node.rest.name !== name || last.includes('/')) throw new Error(`the rest cannot be told apart: ${path.pattern}`)
+  if (last === '') node.rest.path = path
+  else node.rest.before.set(last, path)
+}
+
+function matchRest(rest: Rest, segments: string[], params: Record<string, string>, listing: boolean): Path | undefined {
+  const before = segments.length > 1 ? rest.before.get(segments.at(-1)!) : undefined
+  const value = (before ? segments.slice(0, -1) : segments).join('/')
+  if (value === '' && !listing) return undefined
+  params[rest.name] = value
+  return before ?? rest.path
 }

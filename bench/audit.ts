@@ -85,14 +85,18 @@ class Nowhere implements AuditDevice {
   trouble(): undefined {}
 }
 
-async function measure(name: string, device: AuditDevice, total: number): Promise<void> {
+/** @param together  wait once for both lines of a request, as may be done where nothing is changed in between */
+async function measure(name: string, device: AuditDevice, total: number, together = false): Promise<void> {
   const audit = new Audit()
   audit.add('device/', device, { key: randomBytes(32) })
   const run = async (requests: number) => {
     for (let at = 0; at < requests; at++) {
       const [request, response] = pair()
-      await audit.record(request)
-      await audit.record(response)
+      if (together) await Promise.all([audit.record(request), audit.record(response)])
+      else {
+        await audit.record(request)
+        await audit.record(response)
+      }
     }
   }
   const all = (requests: number) =>
@@ -116,11 +120,14 @@ for (let at = 0; at < 100_000; at++) pair()
 const made = process.cpuUsage(nothing)
 console.log(`${'making the events'.padEnd(36)} ${((made.user + made.system) / 200_000).toFixed(2).padStart(6)} µs`)
 await measure('formatted only', new Nowhere(), events)
-for (const durable of [false, true]) {
+for (const [name, durable, together] of [
+  ['ledger, not waiting for the disk', false, false],
+  ['ledger, on disk', true, false],
+  ['ledger, on disk, both lines at once', true, true],
+] as const) {
   const folder = await mkdtemp(path.join(tmpdir(), 'strongroom-bench-'))
   try {
-    const ledger = await Ledger.open({ folder, durable })
-    await measure(durable ? 'ledger, on disk (fdatasync)' : 'ledger, not waiting for the disk', ledger, events / 2)
+    await measure(name, await Ledger.open({ folder, durable }), events / 2, together)
   } finally {
     await rm(folder, { recursive: true })
   }

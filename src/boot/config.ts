@@ -2,26 +2,31 @@
  * The server's configuration: HCL or JSON with the Vault server's keys, from one file or a directory of files.
  *
  * Keys that have no meaning here but stand in many existing files (`disable_mlock`, `plugin_directory`, …) are taken and
- * left; unknown keys are told as warnings, so that a misspelt one does not pass in silence.
+ * left. Keys that mean something elsewhere and do nothing here, and unknown ones, are told as notices, so that neither a
+ * misspelt key nor a missing feature passes in silence. What cannot be used is an error with file, line and column.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { parseDuration } from '#lib/duration.ts'
-import { type HclObject, hclBlocks, hclToPlain, parseHcl } from '#lib/hcl.ts'
+import { type HclItem, type HclObject, hclBlocks, hclToPlain, parseHcl } from '#lib/hcl.ts'
 import { isObject } from '#sdk/schema.ts'
+import { listenerKeys, type Spread, topKeys } from './config-keys.ts'
 
-export interface ListenerConfig {
-  /** `tcp` or `unix`. */
+/** A block with one label: `listener "tcp" { … }`. */
+export interface Stanza {
   type: string
   options: Record<string, string>
+  /** File, line and column, for messages. */
+  at: string
 }
 
 export interface ServerConfig {
   storage: { type: 'sqlite' | 'memory'; options: Record<string, string> }
   /** Where the ledger lies; undefined: beside the data, or in a temporary folder for a server that keeps nothing. */
   ledgerFolder: string | undefined
-  seal: { type: string; options: Record<string, string> } | undefined
-  listeners: ListenerConfig[]
+  seal: Stanza | undefined
+  /** Of type `tcp` or `unix`; at least one. */
+  listeners: Stanza[]
   defaultLeaseTtlSeconds: number
   maxLeaseTtlSeconds: number
   clusterName: string | undefined
@@ -32,125 +37,233 @@ export interface ServerConfig {
 /** 32 days, as every server of this API has it. */
 const DEFAULT_LEASE_SECONDS = 768 * 3600
 const MAX_CONFIG_FILES = 100
-
-const ignored = new Set([
-  'api_addr', 'cluster_addr', 'disable_mlock', 'disable_cache', 'cache_size', 'ui', 'plugin_directory', 'plugin_file_uid',
-  'plugin_file_permissions', 'raw_storage_endpoint', 'introspection_endpoint', 'enable_response_header_hostname',
-  'enable_response_header_raft_node_id', 'log_level', 'log_format', 'log_file', 'log_rotate_duration', 'log_rotate_bytes',
-  'log_rotate_max_files', 'pid_file', 'telemetry', 'disable_performance_standby', 'disable_sealwrap', 'license_path',
-  'disable_printable_check', 'unsafe_allow_api_audit_creation', 'disable_clustering', 'ha_storage', 'ha_backend',
-  'service_registration', 'user_lockout', 'administrative_namespace_path', 'detect_deadlocks', 'default_max_request_duration',
-  'allow_audit_log_prefixing', 'imprecise_lease_role_tracking', 'initialize',
-])
-const known = new Set(['storage', 'backend', 'listener', 'seal', 'ledger', 'default_lease_ttl', 'max_lease_ttl', 'cluster_name'])
+const MAX_CONFIG_FILE_BYTES = 4 * 1024 * 1024
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
+interface Source {
+  name: string
+  object: HclObject
+}
+
+interface Block {
+  labels: string[]
+  body: HclObject
+  at: string
+}
+
 /** @param places  files, or directories whose `.hcl` and `.json` files are read in the order of their names */
 export function readConfig(places: readonly string[]): ServerConfig {
-  const items = places.flatMap(filesAt).flatMap((file) => parseFile(file).items)
-  return interpret({ items, json: false })
+  return interpret(places.flatMap(filesAt).map((file) => ({ name: file, object: parse(readText(file), file) })))
 }
 
 /** @throws ConfigError for text that cannot be used, with where and why */
 export function parseConfig(text: string, name: string): ServerConfig {
-  return interpret(parseText(text, name))
+  return interpret([{ name, object: parse(text, name) }])
+}
+
+/** @throws ConfigError for anything but the forms of truth that the Vault server takes */
+export function booleanOption({ options, at }: Stanza, name: string): boolean {
+  const text = options[name]
+  if (text === undefined || /^(?:0|f|false|F|False|FALSE|)$/.test(text)) return false
+  if (/^(?:1|t|true|T|True|TRUE)$/.test(text)) return true
+  throw new ConfigError(`${at}: ${name} is true or false, not "${text}"`)
 }
 
 function filesAt(place: string): string[] {
-  let isFolder: boolean
-  try {
-    isFolder = statSync(place).isDirectory()
-  } catch {
-    throw new ConfigError(`cannot read the configuration ${place}: no such file or folder`)
-  }
-  if (!isFolder) return [place]
-  const files = readdirSync(place).filter((name) => /\.(hcl|json)$/.test(name)).toSorted()
+  if (!statOf(place).isDirectory()) return [place]
+  const files = readdirSync(place)
+    // What editors leave behind is not configuration.
+    .filter((name) => /^[^.#].*\.(?:hcl|json)$/.test(name))
+    .toSorted()
+    .map((name) => path.join(place, name))
+    .filter((file) => !statOf(file).isDirectory())
   if (files.length === 0) throw new ConfigError(`no .hcl or .json file in ${place}`)
   if (files.length > MAX_CONFIG_FILES) throw new ConfigError(`more than ${MAX_CONFIG_FILES} files in ${place}`)
-  return files.map((name) => path.join(place, name))
+  return files
 }
 
-function parseFile(file: string): HclObject {
-  return parseText(readFileSync(file, 'utf8'), file)
+function statOf(place: string) {
+  try {
+    return statSync(place)
+  } catch (error) {
+    throw unreadable(place, error)
+  }
 }
 
-function parseText(text: string, name: string): HclObject {
+function readText(file: string): string {
+  if (statOf(file).size > MAX_CONFIG_FILE_BYTES) {
+    throw new ConfigError(`the configuration ${file} has more than ${MAX_CONFIG_FILE_BYTES} bytes`)
+  }
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw unreadable(file, error)
+  }
+}
+
+function unreadable(place: string, error: unknown): ConfigError {
+  const { code } = error as NodeJS.ErrnoException
+  const why = { ENOENT: 'no such file or folder', EACCES: 'not allowed' }[code ?? ''] ?? String(error)
+  return new ConfigError(`cannot read the configuration ${place}: ${why}`)
+}
+
+function parse(text: string, name: string): HclObject {
   const parsed = parseHcl(text)
   if (!parsed.ok) throw new ConfigError(`${name}:${parsed.line}:${parsed.column}: ${parsed.message}`)
   return parsed.value
 }
 
-function interpret(root: HclObject): ServerConfig {
+function interpret(sources: readonly Source[]): ServerConfig {
   const notices: string[] = []
-  for (const { keys } of root.items) {
-    const name = keys[0]!
-    if (!known.has(name) && !ignored.has(name)) notices.push(`unknown key "${name}" in the configuration is ignored`)
+  const blocks = (name: string, labels: number) => sources.flatMap((source) => blocksOf(source, name, labels))
+  for (const { name, object } of sources) {
+    for (const item of object.items) notice(topKeys, item.keys[0]!, `${name}:${item.line}:${item.column}`, notices)
   }
-  const storages = [...hclBlocks(root, 'storage', 1), ...hclBlocks(root, 'backend', 1)]
-  if (storages.length > 1) throw new ConfigError('more than one storage is configured')
-  const seals = hclBlocks(root, 'seal', 1).filter(({ body }) => optionsOf(body)['disabled'] !== 'true')
-  if (seals.length > 1) throw new ConfigError('more than one seal is configured')
-  const [ledger] = hclBlocks(root, 'ledger', 0)
-  const listeners = hclBlocks(root, 'listener', 1).map(({ labels, body }) => ({ type: labels[0]!, options: optionsOf(body) }))
-  if (listeners.length === 0) throw new ConfigError('no listener is configured: add listener "tcp" { address = "127.0.0.1:8200" … }')
-  for (const { type } of listeners) {
-    if (type !== 'tcp' && type !== 'unix') throw new ConfigError(`listener "${type}" is not known: use "tcp" or "unix"`)
+  const storage = onlyOne([...blocks('storage', 1), ...blocks('backend', 1)], 'storage')
+  if (!storage)
+    throw new ConfigError(`${named(sources)}: no storage is configured: add storage "sqlite" { path = "…" }`)
+  const ledger = onlyOne(blocks('ledger', 0), 'ledger')
+  const seals = blocks('seal', 1).map(stanzaOf)
+  const defaultTtl = seconds(sources, 'default_lease_ttl')
+  const maxTtlSeconds = seconds(sources, 'max_lease_ttl') ?? DEFAULT_LEASE_SECONDS
+  const defaultTtlSeconds = defaultTtl ?? Math.min(DEFAULT_LEASE_SECONDS, maxTtlSeconds)
+  if (defaultTtlSeconds > maxTtlSeconds) {
+    throw new ConfigError(`${named(sources)}: default_lease_ttl is longer than max_lease_ttl (768h unless given)`)
   }
   return {
-    storage: storageOf(storages[0], notices),
-    ledgerFolder: ledger && optionsOf(ledger.body)['path'],
-    seal: seals[0] && { type: seals[0].labels[0]!, options: optionsOf(seals[0].body) },
-    listeners,
-    defaultLeaseTtlSeconds: seconds(root, 'default_lease_ttl'),
-    maxLeaseTtlSeconds: seconds(root, 'max_lease_ttl'),
-    clusterName: text(root, 'cluster_name'),
+    storage: storageOf(stanzaOf(storage), notices),
+    ledgerFolder: ledger && ledgerFolderOf(ledger, notices),
+    seal: onlyOne(
+      seals.filter((seal) => !booleanOption(seal, 'disabled')),
+      'seal',
+    ),
+    listeners: listenersOf(blocks('listener', 1), named(sources), notices),
+    defaultLeaseTtlSeconds: defaultTtlSeconds,
+    maxLeaseTtlSeconds: maxTtlSeconds,
+    clusterName: scalar(sources, 'cluster_name')?.text,
     notices,
   }
 }
 
-function storageOf(block: { labels: string[]; body: HclObject } | undefined, notices: string[]): ServerConfig['storage'] {
-  if (!block) throw new ConfigError('no storage is configured: add storage "sqlite" { path = "…" }')
-  const type = block.labels[0]!
-  const options = optionsOf(block.body)
+function blocksOf({ name, object }: Source, key: string, labelCount: number): Block[] {
+  const blocks = hclBlocks(object, key, labelCount, ({ line, column }) => {
+    throw new ConfigError(
+      `${name}:${line}:${column}: ${key} is a block: ${labelCount ? `${key} "type" { … }` : `${key} { … }`}`,
+    )
+  })
+  return blocks.map(({ labels, body, line, column }) => {
+    const at = `${name}:${line}:${column}`
+    if (labels.length !== labelCount) {
+      const given = labels.length === 0 ? 'none' : labels.map((label) => JSON.stringify(label)).join(' ')
+      throw new ConfigError(
+        `${at}: ${key} has ${labelCount === 0 ? 'no label' : 'one label, its type'}; given: ${given}`,
+      )
+    }
+    return { labels, body, at }
+  })
+}
+
+function onlyOne<T extends { at: string }>(all: readonly T[], what: string): T | undefined {
+  const [first, second] = all
+  if (first && second)
+    throw new ConfigError(`${second.at}: more than one ${what} is configured; the first is at ${first.at}`)
+  return first
+}
+
+function stanzaOf({ labels, body, at }: Block): Stanza {
+  return { type: labels[0]!, options: optionsOf(body), at }
+}
+
+function listenersOf(blocks: readonly Block[], files: string, notices: string[]): Stanza[] {
+  const listeners = blocks.map(stanzaOf)
+  if (listeners.length === 0) {
+    throw new ConfigError(`${files}: no listener is configured: add listener "tcp" { address = "127.0.0.1:8200" … }`)
+  }
+  for (const { type, options, at } of listeners) {
+    if (type !== 'tcp' && type !== 'unix') {
+      throw new ConfigError(`${at}: listener "${type}" is not known: use "tcp" or "unix"`)
+    }
+    for (const name of Object.keys(options)) notice(listenerKeys, name, `${at}: listener "${type}"`, notices)
+  }
+  return listeners
+}
+
+function storageOf({ type, options, at }: Stanza, notices: string[]): ServerConfig['storage'] {
+  const requiredPath = () => {
+    if (!options['path']) throw new ConfigError(`${at}: storage "${type}" needs a path`)
+    return { path: options['path'] }
+  }
   switch (type) {
     case 'inmem':
     case 'memory':
       return { type: 'memory', options: {} }
     case 'file':
     case 'raft':
-      notices.push(`storage "${type}" is taken as the embedded store in the same folder; data of another server there is not read`)
-      return { type: 'sqlite', options: { path: requiredPath(type, options) } }
+      notices.push(
+        `${at}: storage "${type}" is taken as the embedded store in the same folder; data of another server there is not read`,
+      )
+      return { type: 'sqlite', options: requiredPath() }
     case 'sqlite':
-      return { type: 'sqlite', options: { path: requiredPath(type, options) } }
+      for (const name of Object.keys(options)) {
+        if (name !== 'path') notices.push(`${at}: unknown key "${name}" of storage "sqlite" is ignored`)
+      }
+      return { type: 'sqlite', options: requiredPath() }
     default:
-      throw new ConfigError(`storage "${type}" is not known: use "sqlite" { path = "…" } or "inmem" {}`)
+      throw new ConfigError(`${at}: storage "${type}" is not known: use "sqlite" { path = "…" } or "inmem" {}`)
   }
 }
 
-function requiredPath(type: string, options: Record<string, string>): string {
-  const given = options['path']
-  if (!given) throw new ConfigError(`storage "${type}" needs a path`)
-  return given
+function ledgerFolderOf({ body, at }: Block, notices: string[]): string {
+  const { path: folder, ...rest } = optionsOf(body)
+  if (!folder) throw new ConfigError(`${at}: ledger needs a path`)
+  for (const name of Object.keys(rest)) notices.push(`${at}: unknown key "${name}" of ledger is ignored`)
+  return folder
 }
 
-/** Attributes of a block as text, as engines of options take them. */
+function notice(keys: Spread, name: string, where: string, notices: string[]): void {
+  if (keys.used.has(name) || keys.meaningless.has(name)) return
+  if (keys.withoutEffect.has(name)) notices.push(`${where}: "${name}" has no effect in this version`)
+  else notices.push(`${where}: unknown key "${name}" is ignored`)
+}
+
+/** Attributes of a block as text, as engines of options take them. What is null is not there. */
 function optionsOf(body: HclObject): Record<string, string> {
   const plain = hclToPlain(body)
   if (!isObject(plain)) return {}
-  return Object.fromEntries(Object.entries(plain).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]))
+  const given = Object.entries(plain).filter(([, value]) => value !== null)
+  return Object.fromEntries(
+    given.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+  )
 }
 
-function text(root: HclObject, name: string): string | undefined {
-  const value = root.items.findLast(({ keys }) => keys.length === 1 && keys[0] === name)?.value
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
+/** Of a key that is given several times, the last one counts. */
+function scalar(sources: readonly Source[], name: string): { text: string; at: string } | undefined {
+  const found = sources.flatMap(({ name: file, object }) =>
+    object.items.filter(({ keys, value }) => keys[0] === name && value !== null).map((item) => ({ file, item })),
+  )
+  const last = found.at(-1)
+  return last && { text: textOf(last.item, last.file), at: `${last.file}:${last.item.line}:${last.item.column}` }
 }
 
-function seconds(root: HclObject, name: string): number {
-  const given = text(root, name)
-  const parsed = given === undefined ? 0 : parseDuration(given)
-  if (parsed === undefined || parsed < 0) throw new ConfigError(`${name} is not a duration such as "768h": ${given}`)
-  return parsed || DEFAULT_LEASE_SECONDS
+function textOf({ keys, value, line, column }: HclItem, file: string): string {
+  if (keys.length === 1 && (typeof value === 'string' || typeof value === 'number')) return String(value)
+  throw new ConfigError(`${file}:${line}:${column}: ${keys[0]} is a text`)
+}
+
+/** Undefined if it is not given, or given as 0, which stands for the same. */
+function seconds(sources: readonly Source[], name: string): number | undefined {
+  const given = scalar(sources, name)
+  if (!given) return undefined
+  const parsed = parseDuration(given.text)
+  if (parsed === undefined || parsed < 0) {
+    throw new ConfigError(`${given.at}: ${name} is a duration such as "768h", not "${given.text}"`)
+  }
+  return parsed || undefined
+}
+
+function named(sources: readonly Source[]): string {
+  return sources.map(({ name }) => name).join(', ')
 }

@@ -1,12 +1,13 @@
 /** The `seal` stanza of the configuration. */
 import type { SealConfig } from '#seal/seal.ts'
 import { type AutoUnsealName, autoUnseals } from '#seal/registry.ts'
-import { ConfigError, type ServerConfig } from './config.ts'
+import { ConfigError, type Stanza } from './config.ts'
 
-export function sealConfig(stanza: ServerConfig['seal']): SealConfig {
+export function sealConfig(stanza: Stanza | undefined): SealConfig {
   if (!stanza || stanza.type === 'shamir') return { type: 'shamir' }
   if (!isKind(stanza.type)) {
-    throw new ConfigError(`seal "${stanza.type}" is not known: use ${Object.keys(autoUnseals).map((name) => `"${name}"`).join(', ')} or leave it out`)
+    const known = Object.keys(autoUnseals).map((name) => `"${name}"`)
+    throw new ConfigError(`${stanza.at}: seal "${stanza.type}" is not known: use ${known.join(', ')} or leave it out`)
   }
   return { type: stanza.type, options: stanza.options }
 }

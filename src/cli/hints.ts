@@ -45,10 +45,10 @@ export function connectionHint(
   }
 }
 
-export function refusalHint(error: ClientError, hasToken: boolean): string | undefined {
+export function refusalHint(error: ClientError, lacksToken: boolean): string | undefined {
   if (error.status === 400 && error.text.includes('HTTP request to an HTTPS server'))
     return 'The server expects TLS: say https:// in -address or STRONGROOM_ADDR.'
-  if ((error.status === 403 || error.status === 400) && !hasToken)
+  if ((error.status === 403 || error.status === 400) && lacksToken)
     return 'No token was sent. Run "strongroom login", or set STRONGROOM_TOKEN.'
   if (error.status === 503 && error.errors.some((each) => /sealed/i.test(each)))
     return 'The server is sealed. Run "strongroom operator unseal".'

@@ -2,6 +2,7 @@
  * The command line: finds the command, parses its flags, runs it, and says in plain words what went wrong.
  * `server` and `start` never come here: the launcher hands them to the server itself.
  */
+import { statSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -20,12 +21,16 @@ keepCompiledCode()
 process.exitCode = await main(process.argv.slice(2))
 
 /**
- * Compiled code is kept between runs: most of the time a command takes goes into reading its own code. In a directory of
- * the user's own, since whoever may write there decides what this program does.
+ * Compiled code is kept between runs: most of the time a command takes goes into reading its own code. It lies in a
+ * directory of the user's own, since whoever may write there decides what this program does, and a home directory that is
+ * not there is not made: daemons often have one that must not be.
  */
 function keepCompiledCode(): void {
   if (process.env['NODE_DISABLE_COMPILE_CACHE'] || process.env['NODE_COMPILE_CACHE']) return
-  enableCompileCache(join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'strongroom'))
+  const cache = process.env['XDG_CACHE_HOME']
+  const base = statSync(cache || homedir(), { throwIfNoEntry: false })
+  if (!base?.isDirectory() || base.uid !== process.getuid?.()) return
+  enableCompileCache(join(cache || join(homedir(), '.cache'), 'strongroom'))
 }
 
 async function main(words: readonly string[]): Promise<number> {

@@ -47,7 +47,7 @@ export async function run(path: readonly string[], leaf: Leaf, words: readonly s
   }
 }
 
-/** A format in the environment must not break commands that cannot print that way, so a bad one is told only when used. */
+/** The environment may name a format also for commands that have no flag for it. */
 function formatOf(given: ReadonlySet<string>, flag: unknown): string {
   return given.has('format') ? String(flag) : (variable('FORMAT') ?? 'table')
 }
@@ -77,7 +77,7 @@ async function explain(error: unknown, path: readonly string[], session: Session
   }
   if (cause instanceof ClientError && session) {
     const { refusalHint } = await import('./hints.ts')
-    const hint = refusalHint(cause, (await session.token()) !== undefined)
+    const hint = refusalHint(cause, session.lacksToken)
     if (hint) complain(`\n${hint}`)
   }
   if (error instanceof CommandFailure) return error.exitCode

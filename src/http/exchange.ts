@@ -120,7 +120,8 @@ function readBody(context: Context, exchange: Exchange): void {
   const declared = Number(request.headers['content-length'] ?? 0)
   exchange.unread = true
   exchange.connection.hadBody = declared > 0
-  if (declared > DISCARD_FACTOR * maxRequestBytes) {
+  // Who asks whether to send it has not begun to.
+  if (declared > (request.headers.expect === undefined ? DISCARD_FACTOR : 1) * maxRequestBytes) {
     fail(context, exchange, tooLarge())
     return
   }

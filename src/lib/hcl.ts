@@ -46,6 +46,7 @@ export interface HclBlock {
   labels: string[]
   body: HclObject
   line: number
+  column: number
 }
 
 /**
@@ -67,7 +68,7 @@ export function hclBlocks(
     } else if (!isHclObject(value)) {
       onStray?.(item)
     } else if (!value.json || labels.length >= labelCount) {
-      blocks.push({ labels, body: value, line: item.line })
+      blocks.push({ labels, body: value, line: item.line, column: item.column })
     } else {
       for (const inner of value.items) collect(inner, inner.value, [...labels, ...inner.keys])
     }

@@ -17,10 +17,11 @@ export async function wrap(core: Core, leased: Leased): Promise<Wrapped> {
   const { incoming, reply } = leased
   wrapped.wrapInfo = reply.wrapInfo
   if (reply.wrapInfo || incoming.wrapTtlSeconds === undefined || reply.raw || !hasBody(reply) || isEmptyListing(incoming, reply)) return wrapped
+  const accessor = reply.auth?.accessor ?? reply.accessor
   wrapped.wrapInfo = await core.wrapping.wrap(content(leased, undefined), {
     ttlSeconds: incoming.wrapTtlSeconds,
     creationPath: incoming.path,
-    ...(reply.auth && { wrappedAccessor: reply.auth.accessor }),
+    ...(accessor !== undefined && { wrappedAccessor: accessor }),
   })
   return wrapped
 }

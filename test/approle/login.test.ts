@@ -1,16 +1,7 @@
 /** Log-ins by AppRole: what they give, and everything that must not pass. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  assertInvalid,
-  enable,
-  logIn,
-  makeRole,
-  makeSecret,
-  openEngine,
-  startAppRole,
-  UNKNOWN,
-} from './support.ts'
+import { assertInvalid, enable, logIn, makeRole, makeSecret, openEngine, startAppRole, UNKNOWN } from './support.ts'
 
 test('a log-in gives a token with the policies, times and metadata of role and secret id', async () => {
   await using server = await startAppRole()
@@ -91,13 +82,18 @@ test('the answer to a wrong log-in is the same whatever is wrong, and only the t
   server.tick(60)
   assertInvalid(await logIn(server, roleId, own))
 
-  const reasons = (await server.trail()).filter((line) => line.type === 'response' && line.error).map((line) => line.reason)
-  assert.deepEqual(new Set(reasons), new Set([
-    'no role has this role id',
-    'the secret id is none of the role "web"',
-    'the secret id is none of the role "other"',
-    'the secret id of the role "web" has expired',
-  ]))
+  const reasons = (await server.trail())
+    .filter((line) => line.type === 'response' && line.error)
+    .map((line) => line.reason)
+  assert.deepEqual(
+    new Set(reasons),
+    new Set([
+      'no role has this role id',
+      'the secret id is none of the role "web"',
+      'the secret id is none of the role "other"',
+      'the secret id of the role "web" has expired',
+    ]),
+  )
 })
 
 test('a log-in without secret id is answered alike for role ids that are there and that are not', async () => {
@@ -199,7 +195,10 @@ test('of twenty log-ins that have all seen the one use left, one passes', async 
   for (const result of results) {
     if (result.status === 'rejected') assert.equal(result.reason.message, 'invalid role or secret ID')
   }
-  assert.deepEqual((await approle.keys()).filter((key) => /^(secret|accessor)/.test(key)), [])
+  assert.deepEqual(
+    (await approle.keys()).filter((key) => /^(secret|accessor)/.test(key)),
+    [],
+  )
 })
 
 test('of twenty log-ins at once over HTTP to a durable store with a secret id of three uses, three pass', async () => {
@@ -230,7 +229,10 @@ test('a secret id is refused from the second on at which it expires', async () =
 test('addresses outside of the ranges of secret id, role or token are refused, and use nothing up', async () => {
   await using server = await startAppRole()
   const roleId = await makeRole(server, 'web', { role_id: 'web' })
-  const { secret_id: bySecret } = await makeSecret(server, 'web', { cidr_list: ['10.0.0.0/8', 'fd00::/8'], num_uses: 1 })
+  const { secret_id: bySecret } = await makeSecret(server, 'web', {
+    cidr_list: ['10.0.0.0/8', 'fd00::/8'],
+    num_uses: 1,
+  })
   const refused = await logIn(server, roleId, bySecret)
   const text = 'source address "127.0.0.1" unauthorized through CIDR restrictions on the secret ID'
   assert.deepEqual([refused.status, refused.body], [400, { errors: [text] }])
@@ -241,7 +243,10 @@ test('addresses outside of the ranges of secret id, role or token are refused, a
     assert.equal((await server.write(`auth/approle/role/web/${property}`, { [field]: '10.0.0.0/8' })).status, 204)
     const answer = await logIn(server, roleId, secretId)
     assert.equal(answer.status, 400)
-    assert.match(answer.body.errors[0], /^source address "127.0.0.1" unauthorized by CIDR restrictions on the (role|token)$/)
+    assert.match(
+      answer.body.errors[0],
+      /^source address "127.0.0.1" unauthorized by CIDR restrictions on the (role|token)$/,
+    )
     assert.equal((await server.delete(`auth/approle/role/web/${property}`)).status, 204)
   }
   assert.equal((await logIn(server, roleId, secretId)).status, 200)
@@ -282,9 +287,18 @@ test('a role may bind each token to the address that logged in', async () => {
 test('roles give batch tokens, periodic tokens and tokens without the default policy', async () => {
   await using server = await startAppRole()
   const cases = [
-    [{ token_type: 'batch', token_policies: 'p' }, { token_type: 'batch', renewable: false, policies: ['default', 'p'] }],
-    [{ token_period: '1h', token_policies: 'p' }, { lease_duration: 3600, renewable: true, policies: ['default', 'p'] }],
-    [{ token_no_default_policy: true, token_policies: 'p' }, { policies: ['p'], token_type: 'service' }],
+    [
+      { token_type: 'batch', token_policies: 'p' },
+      { token_type: 'batch', renewable: false, policies: ['default', 'p'] },
+    ],
+    [
+      { token_period: '1h', token_policies: 'p' },
+      { lease_duration: 3600, renewable: true, policies: ['default', 'p'] },
+    ],
+    [
+      { token_no_default_policy: true, token_policies: 'p' },
+      { policies: ['p'], token_type: 'service' },
+    ],
     [{ token_explicit_max_ttl: '5m' }, { lease_duration: 300 }],
   ] as const
   for (const [index, [fields, wanted]] of cases.entries()) {
@@ -314,6 +328,34 @@ test('a new role id replaces the old one, and secret ids stay', async () => {
   assert.equal((await server.write('auth/approle/role/web/role-id', { role_id: 'host.example' })).status, 204)
   assertInvalid(await logIn(server, before, secretId))
   assert.equal((await logIn(server, 'host.example', secretId)).status, 200)
+})
+
+test('a role id that is replaced during a log-in with it lets nobody in', async () => {
+  let between: (() => Promise<unknown>) | undefined
+  const approle = await openEngine((driver) => ({
+    async get(key) {
+      const entry = await driver.get(key)
+      if (!key.includes('/role-id/')) return entry
+      const act = between
+      between = undefined
+      await act?.()
+      return entry
+    },
+  }))
+  await approle.call('role/web', { role_id: 'r', bind_secret_id: false, secret_id_bound_cidrs: '127.0.0.1' })
+  assert.ok((await approle.call('login', { role_id: 'r' })).grant)
+  between = () => approle.call('role/web/role-id', { role_id: 'new' })
+  await assert.rejects(approle.call('login', { role_id: 'r' }), { message: 'missing secret_id' })
+})
+
+test('the same secret id given to two roles leaves no trace of being the same', async () => {
+  const approle = await openEngine()
+  for (const name of ['web', 'other']) {
+    await approle.call(`role/${name}`, {})
+    await approle.call(`role/${name}/custom-secret-id`, { secret_id: 'chosen' })
+  }
+  const hashes = (await approle.keys()).filter((key) => key.startsWith('secret/')).map((key) => key.split('/')[2])
+  assert.equal(new Set(hashes).size, 2)
 })
 
 test('neither secret ids nor role ids are written to storage keys, nor secret ids to any value', async () => {

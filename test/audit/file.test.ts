@@ -50,7 +50,7 @@ test('the mode is 0600 if none is given, that which is given, or left as it is',
     ['0000', 0o666],
   ] as const) {
     await (await kind.open({ file_path: file, ...(given !== undefined && { mode: given }) })).close()
-    assert.equal(mode(file), expected, given)
+    assert.equal(mode(file), expected, given ?? 'none')
   }
 })
 

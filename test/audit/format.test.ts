@@ -259,6 +259,7 @@ test('two mounts with one accessor in turn are not mixed up', () => {
   for (const [point, version] of [
     ['a/', undefined],
     ['b/', 'v1'],
+    ['b/', 'v2'],
     ['a/', undefined],
   ] as const) {
     const event = requestEvent({ mount_point: point, mount_accessor: 'kv_1', mount_running_version: version })

@@ -14,7 +14,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -38,12 +38,21 @@ export interface Workplace extends AsyncDisposable {
   sh(command: string, options?: { input?: string; env?: Record<string, string | undefined> }): Promise<Outcome>
 }
 
-/** A server with root token `root`, and a shell beside it that is logged in to it by its environment. */
-export async function startWorkplace(serverFlags: readonly string[] = []): Promise<Workplace> {
+/**
+ * @param kind  `dev`: unsealed, with root token `root`, which the shell beside it has in its environment; `fresh`: a server
+ *              from a configuration file that was never initialized
+ */
+export async function startWorkplace(kind: 'dev' | 'fresh' = 'dev'): Promise<Workplace> {
   const directory = await mkdtemp(join(tmpdir(), 'strongroom-cli-'))
   const port = await freePort()
-  const flags = ['server', '-dev', '-dev-root-token-id=root', `-dev-listen-address=127.0.0.1:${port}`, ...serverFlags]
-  const server = spawn(join(root, 'bin/strongroom'), flags, {
+  const config = {
+    storage: { inmem: {} },
+    listener: { tcp: { address: `127.0.0.1:${port}`, tls_disable: true } },
+    disable_mlock: true,
+  }
+  await writeFile(join(directory, 'config.json'), JSON.stringify(config))
+  const dev = ['-dev', '-dev-root-token-id=root', `-dev-listen-address=127.0.0.1:${port}`]
+  const server = spawn(join(root, 'bin/strongroom'), ['server', ...(kind === 'dev' ? dev : ['-config=config.json'])], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment(join(directory, 'server-home'), {}),
     cwd: directory,
@@ -97,7 +106,8 @@ async function answers(address: string, exitCode: () => number | null, log: () =
   while (Date.now() < limit) {
     if (exitCode() !== null) throw new Error(`the server ended with ${exitCode()}:\n${log()}`)
     const answer = await fetch(`${address}/v1/sys/health`).catch(() => undefined)
-    if (answer?.status === 200) return
+    // 501: there, but not initialized.
+    if (answer?.status === 200 || answer?.status === 501) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`the server did not start:\n${log()}`)
@@ -113,13 +123,14 @@ export async function freePort(): Promise<number> {
 }
 
 export async function runShell(command: string, cwd: string, env: NodeJS.ProcessEnv, input?: string): Promise<Outcome> {
-  const child = spawn('sh', ['-c', command], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = spawn('sh', ['-c', command], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   const outcome = { code: -1, stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (outcome.stdout += chunk))
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (outcome.stderr += chunk))
   child.stdin.on('error', () => undefined)
   child.stdin.end(input ?? '')
-  const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_LIMIT_MS)
+  // The whole group: killing the shell alone would leave the command, and its pipes, behind.
+  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), COMMAND_LIMIT_MS)
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(timer)
   outcome.code = code ?? -1

@@ -161,6 +161,9 @@ test('TLS: an unknown authority is refused with advice; its file, its directory,
     const refused = await read('')
     assert.equal(refused.code, 2)
     assert.match(refused.stderr, /-ca-cert=FILE or STRONGROOM_CACERT/)
+    const plain = await read('', { STRONGROOM_ADDR: env.STRONGROOM_ADDR.replace('https:', 'http:') })
+    assert.equal(plain.code, 2)
+    assert.match(plain.stderr, /may expect TLS: try https/)
     const misnamed = await read('-ca-cert=cert.pem')
     assert.equal(misnamed.code, 2)
     assert.match(misnamed.stderr, /-tls-server-name/)
@@ -221,6 +224,184 @@ test('headers, namespace, MFA and time limits reach the wire, and no header may 
     server.closeAllConnections()
     server.close()
   }
+})
+
+interface Request {
+  line: string
+  body: unknown
+  token: string | undefined
+}
+
+/** A server that records what it is asked and answers what the test says, for what depends on engines of other rooms. */
+async function startPeer(answer: (request: Request) => unknown) {
+  const seen: Request[] = []
+  const server = createHttpServer((request, response) => {
+    let body = ''
+    request.on('data', (chunk) => (body += String(chunk)))
+    request.on('end', () => {
+      const each = {
+        line: `${request.method} ${request.url}`,
+        body: body === '' ? undefined : JSON.parse(body),
+        token: request.headers['x-vault-token']?.toString(),
+      }
+      seen.push(each)
+      response.end(JSON.stringify({ request_id: 'r', ...(answer(each) as object) }))
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    seen,
+    env: { STRONGROOM_ADDR: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+test('a move asks until it is done, and its failure is one', async () => {
+  let states = ['in-progress', 'success']
+  await using peer = await startPeer(({ line }) => ({
+    data: line.includes('status')
+      ? { migration_id: 'm1', migration_info: { status: states.shift() } }
+      : { migration_id: 'm1' },
+  }))
+  const moved = await workplace.sh('strongroom auth move old/ team/new', { env: peer.env })
+  assert.equal(moved.code, 0, moved.stderr)
+  assert.match(
+    moved.stdout,
+    /^Started moving auth method old\/ to team\/new\/, with migration ID m1\nSuccess! Finished moving /,
+  )
+  const poll = 'GET /v1/sys/remount/status/m1'
+  assert.deepEqual(
+    peer.seen.map(({ line }) => line),
+    ['POST /v1/sys/remount', poll, poll],
+  )
+  assert.deepEqual(peer.seen[0]!.body, { from: 'auth/old/', to: 'auth/team/new/' })
+
+  states = ['failure']
+  const failed = await workplace.sh('strongroom secrets move old new', { env: peer.env })
+  assert.equal(failed.code, 2)
+  assert.match(failed.stderr, /^Failure! Error encountered moving secrets engine old\/ to new\//)
+})
+
+test('a user logs in with a name in the path and a password from standard input, and a wrapped log-in is unwrapped', async () => {
+  const auth = {
+    client_token: 'hvs.new',
+    accessor: 'acc',
+    policies: ['p'],
+    token_policies: ['p'],
+    metadata: { username: 'bob' },
+    lease_duration: 3600,
+    renewable: true,
+  }
+  await using peer = await startPeer(({ line }) =>
+    line.includes('ann')
+      ? {
+          wrap_info: {
+            token: 'hvs.wrapped',
+            ttl: 60,
+            accessor: 'a',
+            creation_time: '2026-01-01T00:00:00Z',
+            creation_path: 'x',
+          },
+        }
+      : { auth },
+  )
+  const login = async (flags: string, input: string) =>
+    await workplace.sh(`strongroom login ${flags}`, { env: { ...peer.env, STRONGROOM_TOKEN: undefined }, input })
+
+  await writeFile(join(workplace.home, '.vault-token'), 'hvs.old')
+  const bob = await login('-method=userpass -path=people username=bob', 'pass word\n')
+  assert.equal(bob.code, 0, bob.stderr)
+  assert.match(bob.stdout, /^token_duration +1h$/m)
+  assert.match(bob.stdout, /^token_meta_username +bob$/m)
+  assert.equal(peer.seen[0]!.line, 'PUT /v1/auth/people/login/bob')
+  assert.deepEqual(peer.seen[0]!.body, { password: 'pass word' })
+  assert.equal(peer.seen[0]!.token, undefined, 'the token of last time stays here')
+  assert.equal(await readFile(join(workplace.home, '.vault-token'), 'utf8'), 'hvs.new')
+  await workplace.sh('rm ~/.vault-token')
+
+  const ann = await login('-method=userpass -wrap-ttl=60s -no-print username=ann password=-', 'secret')
+  assert.deepEqual(ann, { code: 0, stdout: '', stderr: '' })
+  assert.equal(peer.seen.at(-1)!.line, 'PUT /v1/sys/wrapping/unwrap')
+  assert.equal(peer.seen.at(-1)!.token, 'hvs.wrapped')
+  assert.equal(await readFile(join(workplace.home, '.vault-token'), 'utf8'), 'hvs.new')
+  await workplace.sh('rm ~/.vault-token')
+
+  assert.equal(
+    (await login('-method=userpass -token-only -wrap-ttl=60s username=ann password=x', '')).stdout,
+    'hvs.wrapped',
+  )
+  assert.equal((await login('-method=custom -token-only a=b', '')).stdout, 'hvs.new')
+  assert.equal(peer.seen.at(-1)!.line, 'PUT /v1/auth/custom/login')
+  assert.deepEqual(peer.seen.at(-1)!.body, { a: 'b' })
+  assert.deepEqual(
+    (await readdir(workplace.home)).filter((name) => name === '.vault-token'),
+    [],
+  )
+})
+
+test('where a second factor is needed the IDs for it are told, and on a terminal the passcode is asked for', async () => {
+  const auth = {
+    mfa_requirement: {
+      mfa_request_id: 'req-1',
+      mfa_constraints: { staff: { any: [{ type: 'totp', id: 'method-1', uses_passcode: true }] } },
+    },
+  }
+  await using peer = await startPeer(({ line }) =>
+    line.includes('mfa') ? { auth: { client_token: 'hvs.mfa', lease_duration: 0 } } : { auth },
+  )
+  const told = await workplace.sh('strongroom login -method=userpass username=bob password=x', {
+    env: { ...peer.env, STRONGROOM_TOKEN: undefined },
+  })
+  assert.equal(told.code, 0)
+  assert.match(told.stdout, /^mfa_request_id +req-1$/m)
+  assert.match(told.stdout, /^mfa_constraint_staff_totp_id +method-1$/m)
+
+  const shown = await onTerminal(
+    'strongroom login -method=userpass -field=token username=bob password=x',
+    '123456',
+    peer.env,
+  )
+  assert.ok(shown.includes('Passcode of totp (will be hidden)') && !shown.includes('123456'), shown)
+  assert.deepEqual(peer.seen.at(-1)!.body, { mfa_request_id: 'req-1', mfa_payload: { 'method-1': ['123456'] } })
+  await workplace.sh('rm ~/.vault-token')
+})
+
+test('leases are looked up, renewed and revoked as asked', async () => {
+  await using peer = await startPeer(({ line }) => {
+    if (line.endsWith('lookup')) return { data: { id: 'db/creds/a/1', ttl: 592, renewable: true, last_renewal: null } }
+    return line.endsWith('renew') ? { lease_id: 'db/creds/a/1', lease_duration: 3600, renewable: true, data: null } : {}
+  })
+  const run = async (words: string) => await workplace.sh(`strongroom lease ${words}`, { env: peer.env })
+  assert.match((await run('lookup db/creds/a/1')).stdout, /^last_renewal +<nil>\nrenewable +true\nttl +9m52s$/m)
+  assert.equal(
+    (await run('renew -increment=1h db/creds/a/1')).stdout,
+    'Key                Value\n---                -----\nlease_id           db/creds/a/1\nlease_duration     1h\nlease_renewable    true\n',
+  )
+  assert.equal((await run('revoke db/creds/a/1')).stdout, 'All revocation operations queued successfully!\n')
+  assert.equal((await run('revoke -sync db/creds/a/1')).stdout, 'Success! Revoked lease: db/creds/a/1\n')
+  assert.equal(
+    (await run('revoke -prefix -sync db/creds')).stdout,
+    'Success! Revoked any leases with prefix: db/creds\n',
+  )
+  const forced = await run('revoke -force -prefix db/creds')
+  assert.equal(forced.stdout, 'Success! Force revoked any leases with prefix: db/creds\n')
+  assert.match(forced.stderr, /lose track/)
+  assert.deepEqual(
+    peer.seen.map(({ line, body }) => `${line} ${JSON.stringify(body) ?? ''}`.trim()),
+    [
+      'PUT /v1/sys/leases/lookup {"lease_id":"db/creds/a/1"}',
+      'PUT /v1/sys/leases/renew {"lease_id":"db/creds/a/1","increment":"1h"}',
+      'PUT /v1/sys/leases/revoke {"lease_id":"db/creds/a/1","sync":false}',
+      'PUT /v1/sys/leases/revoke {"lease_id":"db/creds/a/1","sync":true}',
+      'PUT /v1/sys/leases/revoke-prefix/db/creds {"sync":true}',
+      'PUT /v1/sys/leases/revoke-force/db/creds',
+    ],
+  )
 })
 
 /** Runs a command on a terminal and types a line when it asks. Returns all that the terminal showed. */

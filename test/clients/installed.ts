@@ -27,6 +27,10 @@ export async function runGo(args: readonly string[]): Promise<any> {
 }
 
 async function runClient(program: string, args: readonly string[], cwd?: string): Promise<any> {
-  const { stdout } = await execute(program, args, { timeout: CLIENT_PATIENCE_MS, env: plainEnvironment(), ...(cwd !== undefined && { cwd }) })
+  const { stdout } = await execute(program, args, {
+    timeout: CLIENT_PATIENCE_MS,
+    env: plainEnvironment(),
+    ...(cwd !== undefined && { cwd }),
+  })
   return JSON.parse(stdout)
 }

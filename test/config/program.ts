@@ -113,7 +113,13 @@ export async function temporaryFolder() {
 /** `server -dev` on a free port, answering. */
 export async function startDev(more: readonly string[] = []) {
   const port = await freePort()
-  const program = new Program(['server', '-dev', '-dev-root-token-id=root', `-dev-listen-address=127.0.0.1:${port}`, ...more])
+  const program = new Program([
+    'server',
+    '-dev',
+    '-dev-root-token-id=root',
+    `-dev-listen-address=127.0.0.1:${port}`,
+    ...more,
+  ])
   try {
     const [, unsealKey] = await program.said(/^Unseal Key: (\S+)$/m)
     await program.said(/^Root Token: (\S+)$/m)

@@ -9,7 +9,7 @@ import { json, last, request, start, talk } from './harness.ts'
 async function incomingOf(bytes: string) {
   await using server = await start()
   const answers = await talk(server.port, [bytes], { methods: [bytes.split(' ')[0]!] })
-  assert.equal(answers[0]?.status, 200, answers[0]?.body)
+  assert.equal(answers[0]!.status, 200, answers[0]!.body)
   return server.seen[0]!
 }
 

@@ -46,6 +46,24 @@ test('increments of one key by several threads lose none, and no two writes have
   assert.equal(new Set(all).size, all.length)
 })
 
+test('a thread that keeps losing gets its turn, however fast another one goes on', async (context) => {
+  const driver = await opened(context)
+  const other = await startThread(context, driver)
+  // Each run here takes longer than several increments there: without a turn it would lose every time.
+  const busy = other({ increment: 'n', times: 1000 })
+  let runs = 0
+  while ((await driver.get('n')) === undefined) await new Promise((resolve) => setImmediate(resolve))
+  await driver.transact(async (transaction) => {
+    runs += 1
+    const entry = await transaction.get('n')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    transaction.put('n', () => Buffer.from(String(Number(entry && Buffer.from(entry.value).toString()) + 1)))
+  })
+  assert.ok(runs > 1, 'it lost at least once')
+  await busy
+  assert.equal(await read(driver, 'n'), '1001')
+})
+
 test('a thread that joined hears of every commit, also of those it did not make, and may leave', async (context) => {
   const driver = await opened(context)
   const other = await startThread(context, driver)

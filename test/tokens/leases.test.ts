@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { test } from 'node:test'
 import { MAX_ATTEMPTS } from '#core/leases/changes.ts'
 import type { Token } from '#core/tokens/token.ts'
+import { Barrier } from '#seal/barrier.ts'
 import { Seal } from '#seal/seal.ts'
 import { meddled, openStore, sqliteDriver } from '#test/seal/support.ts'
 import { temporaryFolder } from '#test/storage/folder.ts'
@@ -143,6 +144,12 @@ test('a prefix takes just what lies below it, log-in tokens too', async () => {
   const near = await make({ path: 'auth/approle/login' })
   const far = await make({ path: 'auth/approle2/login' })
   const [one, other] = [await lease(services, token, 'app', 60), await lease(services, token, 'app2', 60)]
+  assert.deepEqual(await leases.list(''), ['auth/', 'db/'])
+  assert.deepEqual(await leases.list('auth'), ['approle/', 'approle2/', 'token/'])
+  assert.deepEqual(await leases.list('auth', { after: 'approle/', limit: 1 }), ['approle2/'])
+  assert.deepEqual(await leases.list('auth/approle/login/'), [`h${near.id}`])
+  assert.deepEqual(await leases.list('auth/app'), [])
+  assert.deepEqual([await leases.count(), await leases.count('auth/'), await leases.count('db/')], [5, 3, 2])
   await leases.revokePrefix('db/creds/app')
   await leases.revokePrefix('auth/approle/')
   assert.deepEqual(
@@ -278,6 +285,30 @@ test('the worker wakes by itself when something is due', async () => {
   for (let waited = 0; takenBack.length === 0 && waited < 6000; waited += 50) await setTimeout(50)
   await leases.stop()
   assert.equal(takenBack.length, 1)
+})
+
+test('a worker that cannot read the store says so, and goes on when it can', async () => {
+  let broken = false
+  const store = await openStore()
+  const driver = meddled(store.driver, {
+    list: async (prefix, page) => {
+      if (broken) throw new Error('the disk is gone')
+      return await store.driver.list(prefix, page)
+    },
+  })
+  const services = await servicesOver(driver, new Barrier(driver, store.barrier.ring()), { now: () => new Date() })
+  const { leases } = services
+  const until = async (done: () => boolean) => {
+    for (let waited = 0; !done() && waited < 8000; waited += 50) await setTimeout(50)
+    assert.ok(done())
+  }
+  broken = true
+  leases.run()
+  await until(() => leases.trouble() === 'the expiry of leases failed: the disk is gone')
+  broken = false
+  leases.wake()
+  await until(() => leases.trouble() === undefined)
+  await leases.stop()
 })
 
 test('leases and tokens outlive a restart; nothing is read of what is not due', async () => {

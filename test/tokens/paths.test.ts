@@ -457,6 +457,54 @@ test('tokens of a role are what the role says, whatever their maker may', async 
   ])
 })
 
+test('a token of a role may stand for an entity that the role allows', async () => {
+  await using server = await startServer({ at })
+  await server.write('auth/token/roles/named', { allowed_entity_aliases: 'web-*,other', allowed_policies: 'a' })
+  const first = await made(server, { entity_alias: 'Web-1' }, undefined, 'create/named')
+  const again = await made(server, { entity_alias: 'Web-1' }, undefined, 'create/named')
+  const other = await made(server, { entity_alias: 'other' }, undefined, 'create/named')
+  assert.match(first.entity_id, /^[0-9a-f-]{36}$/)
+  assert.equal(again.entity_id, first.entity_id)
+  assert.notEqual(other.entity_id, first.entity_id)
+  await server.write(`identity/entity/id/${first.entity_id}`, { policies: ['b'] })
+  const third = await made(server, { entity_alias: 'Web-1' }, undefined, 'create/named')
+  assert.deepEqual(
+    [third.policies, third.token_policies, third.identity_policies],
+    [['a', 'b', 'default'], ['a', 'default'], ['b']],
+  )
+  const { data } = (await server.read('auth/token/lookup-self', third.client_token)).body
+  assert.deepEqual([data.policies, data.identity_policies, data.entity_id], [['a', 'default'], ['b'], first.entity_id])
+})
+
+test('a log-in token is renewed as its auth method says now', async () => {
+  await using server = await startServer({ at })
+  const role = 'auth/approle/role/web'
+  await server.write('sys/auth/approle', { type: 'approle' })
+  await server.write(role, { token_ttl: 60, token_max_ttl: 200, token_policies: 'a' })
+  const { role_id } = (await server.read(`${role}/role-id`)).body.data
+  const { secret_id } = (await server.write(`${role}/secret-id`, {})).body.data
+  const login = async () => (await server.write('auth/approle/login', { role_id, secret_id }, null)).body.auth
+  const auth = await login()
+  assert.deepEqual([auth.lease_duration, auth.policies, auth.orphan], [60, ['a', 'default'], true])
+  server.tick(50)
+  const renewed = (await server.write('auth/token/renew-self', {}, auth.client_token)).body
+  assert.deepEqual([renewed.auth.lease_duration, renewed.warnings], [60, null])
+  await server.write(role, { token_ttl: 100 })
+  server.tick(50)
+  assert.equal((await server.write('auth/token/renew-self', {}, auth.client_token)).body.auth.lease_duration, 100)
+  server.tick(50)
+  const capped = (await server.write('auth/token/renew-self', {}, auth.client_token)).body
+  assert.deepEqual(
+    [capped.auth.lease_duration, capped.warnings],
+    [50, ['TTL of "1m40s" exceeded the effective max_ttl of "50s"; TTL value is capped accordingly']],
+  )
+  server.tick(50)
+  assert.equal((await server.read('auth/token/lookup-self', auth.client_token)).status, 403)
+  const second = (await login()).client_token
+  assert.equal((await server.delete('sys/auth/approle')).status, 204)
+  assert.equal((await server.read('auth/token/lookup-self', second)).status, 403)
+})
+
 test('tidy is started behind the answer', async () => {
   await using server = await startServer({ at })
   const answer = await server.write('auth/token/tidy', {})

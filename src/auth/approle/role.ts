@@ -36,16 +36,20 @@ export const MAX_ROLE_ID_BYTES = 4096
 export const roleName = { type: 'string', about: 'Name of the role.', required: true } as const
 export const nameFields = { role_name: roleName } as const
 
-/** Names are the same whatever their case. */
+/** @param name  as checkedName gives it */
 export function roleKey(name: string): string {
-  return `role/${name.toLowerCase()}`
+  return `role/${name}`
 }
 
 export function roleIdKey(hash: string): string {
   return `role-id/${hash}`
 }
 
-/** @throws ApiError `not_found` for what can be no name, as for any address that is none */
+/**
+ * Names are the same whatever their case.
+ *
+ * @throws ApiError `not_found` for what can be no name, as for any address that is none
+ */
 export function checkedName(name: string): string {
   // The slash cannot come this far, and a name of dots alone would not come back from a client's URL.
   const fits = /^[\w](?:[\w. -]*\w)?$/.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES

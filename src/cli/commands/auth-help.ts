@@ -47,8 +47,8 @@ export const help = command({
     output.line(`Usage: strongroom login -method=${type}${path} [K=V...]\n\n  ${method.about}\n`)
     output.line(
       columns(
-        method.fields.map((field) => [`  ${field.name}`, `${field.about}${field.required ? ' Required.' : ''}`]),
-      ).replace(/^/gm, '  '),
+        method.fields.map((field) => [field.name, `${field.about}${field.required ? ' Required.' : ''}`]),
+      ).replace(/^/gm, '    '),
     )
     return EXIT_OK
   },

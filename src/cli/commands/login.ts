@@ -141,9 +141,10 @@ async function byMethod(call: LoginCall): Promise<ClientReply> {
   const { username, ...rest } = data
   const inPath = method?.userInPath ? `/${String(username)}` : ''
   const body = method?.userInPath ? rest : data
+  // Without the token of last time, which has no say in this and need not be shown.
   return await attempt(
     'Error authenticating',
-    async () => await session.request('PUT', `auth/${mount}/login${inPath}`, { body }),
+    async () => await session.request('PUT', `auth/${mount}/login${inPath}`, { body, token: '' }),
   )
 }
 

@@ -3,7 +3,8 @@ import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Clock } from '#sdk/engine.ts'
 import type { Storage } from '#sdk/storage.ts'
 import { endNow, forget, postpone } from './changes.ts'
-import { isTokenLease, type LeaseEntry, parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+import { parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+import { tokenOfLease, tokensBelow } from './of-tokens.ts'
 
 /** Read and ended together. */
 const BATCH = 200
@@ -45,22 +46,31 @@ export class Ending {
    */
   async revoke(leaseIds: readonly string[], { sync = true, force = false }: RevokeOptions): Promise<unknown[]> {
     const nowMs = this.#clock.now().getTime()
-    const [tokens, secrets] = await this.#storage.transact(async (transaction) => {
-      const [ofTokens, ofSecrets]: [string[], string[]] = [[], []]
+    const unknown: string[] = []
+    const secrets = await this.#storage.transact(async (transaction) => {
+      unknown.length = 0
+      const ending: string[] = []
       for (const leaseId of leaseIds) {
-        const entry = await transaction.get<LeaseEntry>(`id/${leaseId}`)
-        if (!entry) continue
-        if (isTokenLease(entry)) {
-          ofTokens.push(entry.token)
-          continue
-        }
-        ofSecrets.push(leaseId)
-        endNow(transaction, leaseId, entry, nowMs)
+        const entry = await transaction.get<SecretLease>(`id/${leaseId}`)
+        if (entry) {
+          ending.push(leaseId)
+          endNow(transaction, leaseId, entry, nowMs)
+        } else unknown.push(leaseId)
       }
-      return [ofTokens, ofSecrets] as const
+      return ending
     })
-    await this.#tokens.revokeByIds(tokens)
+    const tokens = await Promise.all(unknown.map((leaseId) => tokenOfLease(this.#tokens, leaseId)))
+    await this.#tokens.revokeByIds(tokens.flatMap((token) => (token ? [token.id] : [])))
     return sync || force ? await this.#takeBack(secrets, nowMs, force) : []
+  }
+
+  async revokeTokensBelow(prefix: string): Promise<void> {
+    const some: string[] = []
+    for await (const { id } of tokensBelow(this.#tokens, prefix)) {
+      some.push(id)
+      if (some.length >= BATCH) await this.#tokens.revokeByIds(some.splice(0))
+    }
+    await this.#tokens.revokeByIds(some)
   }
 
   /**

@@ -1,11 +1,6 @@
 /** What is kept of a lease, and under which keys. */
 import { hash } from 'node:crypto'
 
-/** The lease of a token: everything about it stands in the token's own entry. */
-export interface TokenLease {
-  token: string
-}
-
 /** The lease of what a secrets engine made. */
 export interface SecretLease {
   /** Accessor of the mount, and what its engine needs to take back what it made. */
@@ -29,9 +24,7 @@ export interface SecretLease {
   error?: string
 }
 
-export type LeaseEntry = TokenLease | SecretLease
-
-/** `due/<ms>/t<token id>` or `due/<ms>/s<hash of the lease id>`. Digits enough until the year 5138. */
+/** `due/<ms>/t<accessor>` or `due/<ms>/s<hash of the lease id>`. Digits enough until the year 5138. */
 export function dueKey(dueAtMs: number, kind: 't' | 's', name: string): string {
   return `due/${String(Math.trunc(dueAtMs)).padStart(14, '0')}/${kind}${name}`
 }
@@ -47,8 +40,4 @@ export function nameOf(leaseId: string): string {
 /** Every key of a secret's lease but the first, which holds it, points back to it. */
 export interface Pointer {
   lease: string
-}
-
-export function isTokenLease(entry: LeaseEntry): entry is TokenLease {
-  return 'token' in entry
 }

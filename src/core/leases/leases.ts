@@ -3,10 +3,10 @@
  * only what is due.
  *
  * Stored below the prefix given:
- *   id/<lease id>                     LeaseEntry; a token's names only the token, whose own entry has the rest
- *   due/<ms>/t<token id>              {}
+ *   id/<lease id>                     SecretLease; for a token's lease see of-tokens.ts
+ *   due/<ms>/t<accessor>              {}
  *   due/<ms>/s<hash of the lease id>  Pointer
- *   owner/<token id>/<hash>           Pointer: what ends with a token
+ *   owner/<accessor>/<hash>           Pointer: what ends with a token
  *   stuck/<hash>                      Pointer: given up after MAX_ATTEMPTS, shown to operators
  */
 import { randomBase62 } from '#core/tokens/ids.ts'
@@ -16,10 +16,11 @@ import type { Tokens } from '#core/tokens/tokens.ts'
 import { effectiveTtl, secondsLeft } from '#core/tokens/ttl.ts'
 import type { Clock, MountSettings, Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
-import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
+import { MAX_PAGE, type Page, type Storage, type StorageTransaction } from '#sdk/storage.ts'
 import { capped, checkRenewable, putDue } from './changes.ts'
 import { Ending, type RevokeOptions, type SecretCall } from './ending.ts'
-import { dueKey, isTokenLease, type LeaseEntry, nameOf, type Pointer, type SecretLease } from './entry.ts'
+import { dueKey, nameOf, type Pointer, type SecretLease } from './entry.ts'
+import { listBelow, tokenOfLease, tokensBelow } from './of-tokens.ts'
 import { eachKey, tidy } from './pages.ts'
 import { Worker } from './worker.ts'
 
@@ -40,8 +41,6 @@ export interface LeaseOptions {
   /** Find the mount and let its engine take back what it made. Must not mind if that is gone already. */
   revokeSecret: (call: SecretCall) => Promise<void>
   renewSecret: (call: SecretCall & { ttlSeconds: number }) => Promise<void>
-  /** Told when a round of the worker fails as a whole. */
-  failed?: (error: unknown) => void
 }
 
 export interface LeaseMount {
@@ -81,13 +80,13 @@ export class Leases {
   readonly #worker: Worker
   #openSlots = 0
 
-  constructor({ storage, clock, tokens, revokeSecret, renewSecret, failed = () => {} }: LeaseOptions) {
+  constructor({ storage, clock, tokens, revokeSecret, renewSecret }: LeaseOptions) {
     this.#storage = storage
     this.#clock = clock
     this.#tokens = tokens
     this.#ending = new Ending(storage, clock, tokens, revokeSecret)
     this.#renewSecret = renewSecret
-    this.#worker = new Worker(clock, () => this.round(), failed)
+    this.#worker = new Worker(clock, () => this.round())
     tokens.indexExpiry({ change: (...change) => this.#indexToken(...change) })
     tokens.onRevoke(async ({ id }) => {
       if (await this.#ending.endOf(id)) this.wake()
@@ -101,6 +100,11 @@ export class Leases {
 
   async stop(): Promise<void> {
     await this.#worker.stop()
+  }
+
+  /** What is wrong with the worker right now, for health: undefined while all is well. */
+  trouble(): string | undefined {
+    return this.#worker.trouble
   }
 
   /** Somebody else made something due: look soon. */
@@ -130,9 +134,14 @@ export class Leases {
   /** @throws ApiError `invalid_request` for a lease that is not there, over, or not renewable */
   async renew(leaseId: string, incrementSeconds: number, settings?: MountSettings): Promise<Kept> {
     const now = this.#clock.now()
-    const entry = await this.#storage.get<LeaseEntry>(`id/${leaseId}`)
-    if (!entry) throw new ApiError('invalid_request', 'lease not found')
-    if (isTokenLease(entry)) throw new ApiError('invalid_request', 'tokens cannot be renewed through this endpoint')
+    const entry = await this.#storage.get<SecretLease>(`id/${leaseId}`)
+    if (!entry) {
+      const ofToken = (await tokenOfLease(this.#tokens, leaseId)) !== undefined
+      throw new ApiError(
+        'invalid_request',
+        ofToken ? 'tokens cannot be renewed through this endpoint' : 'lease not found',
+      )
+    }
     checkRenewable(entry, now)
     const ttl = effectiveTtl({
       defaultSeconds: settings?.defaultLeaseTtlSeconds ?? entry.ttl_seconds,
@@ -170,7 +179,7 @@ export class Leases {
   /** End all below a path, or the one lease of that id. Goes through all of them before it tells of failures. */
   async revokePrefix(prefix: string, options: RevokeOptions = {}): Promise<void> {
     if (!prefix.endsWith('/')) {
-      if ((await this.#storage.get(`id/${prefix}`)) !== undefined) return await this.revoke(prefix, options)
+      if ((await this.lookup(prefix)) !== undefined) return await this.revoke(prefix, options)
       prefix = `${prefix}/`
     }
     let failed = 0
@@ -187,37 +196,44 @@ export class Leases {
       failed += failures.length
       cause ??= failures[0]
     } while (keys.length === BATCH)
+    await this.#ending.revokeTokensBelow(prefix)
     if (options.sync === false) this.wake()
     const message = `failed to revoke ${failed} leases below "${prefix}"`
     if (failed > 0) throw new ApiError('upstream_failed', message, { cause })
   }
 
   async lookup(leaseId: string): Promise<LeaseInfo | undefined> {
-    const entry = await this.#storage.get<LeaseEntry>(`id/${leaseId}`)
-    if (!entry) return undefined
-    const kept = isTokenLease(entry) ? (await this.#tokens.byId(entry.token))?.entry : entry
+    const entry = await this.#storage.get<SecretLease>(`id/${leaseId}`)
+    const kept = entry ?? (await tokenOfLease(this.#tokens, leaseId))?.entry
     if (!kept) return undefined
     return {
       leaseId,
       issuedAt: new Date('issued_at_ms' in kept ? kept.issued_at_ms : kept.created_at_ms),
-      expiresAt: new Date(kept.expires_at_ms),
+      expiresAt: kept.expires_at_ms === 0 ? undefined : new Date(kept.expires_at_ms),
       renewedAt: kept.last_renewal_at_ms === undefined ? undefined : new Date(kept.last_renewal_at_ms),
       renewable: kept.renewable ?? false,
-      ttlSeconds: secondsLeft(kept.expires_at_ms, this.#clock.now()),
+      ttlSeconds: kept.expires_at_ms === 0 ? 0 : secondsLeft(kept.expires_at_ms, this.#clock.now()),
     }
   }
 
   /** Names one level below a path, as the store lists them. */
-  async list(prefix: string, page?: Page): Promise<string[]> {
+  async list(prefix: string, page: Page = {}): Promise<string[]> {
     const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
-    return await this.#storage.list(`id/${folder}`, page)
+    const [secrets, tokens] = await Promise.all([
+      this.#storage.list(`id/${folder}`, page),
+      listBelow(this.#tokens, folder, page),
+    ])
+    if (tokens.length === 0) return secrets
+    return [...new Set([...secrets, ...tokens])].toSorted().slice(0, page.limit ?? MAX_PAGE)
   }
 
+  /** @param prefix  empty, or a path with a slash at its end */
   async count(prefix = ''): Promise<number> {
     let count = 0
     await eachKey(this.#storage, `id/${prefix}`, async () => {
       count++
     })
+    for await (const _ of tokensBelow(this.#tokens, prefix)) count++
     return count
   }
 
@@ -301,10 +317,8 @@ export class Leases {
   #indexToken(transaction: StorageTransaction, before: Expiring | undefined, after: Expiring | undefined): void {
     const here = transaction.in(this.#storage)
     if (before) here.delete(dueKey(before.dueAtMs, 't', before.tokenId))
-    if (before && !after) here.delete(`id/${before.leaseId}`)
     if (!after) return
     here.put(dueKey(after.dueAtMs, 't', after.tokenId), {})
-    if (!before) here.put<LeaseEntry>(`id/${after.leaseId}`, { token: after.tokenId })
     this.#worker.wakeAt(after.dueAtMs)
   }
 }

@@ -1,7 +1,7 @@
 /** Walks over many entries, a page in memory at a time. */
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Storage } from '#sdk/storage.ts'
-import { isTokenLease, type LeaseEntry, type Pointer } from './entry.ts'
+import { parseDueKey, type Pointer } from './entry.ts'
 
 const PAGE = 1000
 
@@ -19,17 +19,18 @@ export async function eachKey(storage: Storage, prefix: string, visit: (key: str
 export async function tidy(storage: Storage, tokens: Tokens): Promise<void> {
   for (const prefix of ['due/', 'owner/', 'stuck/']) {
     await eachKey(storage, prefix, async (key) => {
-      const pointer = await storage.get<Partial<Pointer>>(key)
-      const lease = pointer?.lease
-      if (lease === undefined) return
+      const lease = (await storage.get<Partial<Pointer>>(key))?.lease
+      if (lease === undefined) return await tidyDueToken(storage, tokens, key)
       await storage.transact(async (transaction) => {
         if ((await transaction.get(`id/${lease}`)) === undefined) transaction.delete(key)
       })
     })
   }
-  await eachKey(storage, 'id/', async (key) => {
-    const entry = await storage.get<LeaseEntry>(key)
-    if (!entry || !isTokenLease(entry) || (await tokens.exists(entry.token))) return
-    await storage.delete(key)
+}
+
+async function tidyDueToken(storage: Storage, tokens: Tokens, key: string): Promise<void> {
+  const { kind, name } = parseDueKey(key)
+  await storage.transact(async (transaction) => {
+    if (kind === 't' && !(await tokens.stands(transaction, name))) transaction.delete(key)
   })
 }

@@ -11,18 +11,18 @@ export const MAX_PAUSE_MS = 5000
 export class Worker {
   readonly #clock: Clock
   readonly #round: () => Promise<number | undefined>
-  readonly #failed: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
   #wakesAtMs = Infinity
   #lastRoundMs = 0
   #running: Promise<void> | undefined
   #stopped = true
+  /** Of the last round. */
+  trouble: string | undefined
 
   /** @param round  does all that is due and tells when the next is; undefined: nothing is waiting */
-  constructor(clock: Clock, round: () => Promise<number | undefined>, failed: (error: unknown) => void) {
+  constructor(clock: Clock, round: () => Promise<number | undefined>) {
     this.#clock = clock
     this.#round = round
-    this.#failed = failed
   }
 
   run(): void {
@@ -64,10 +64,12 @@ export class Worker {
 
   async #once(): Promise<number> {
     try {
-      return (await this.#round()) ?? Infinity
+      const nextMs = (await this.#round()) ?? Infinity
+      this.trouble = undefined
+      return nextMs
     } catch (error) {
       // Told to those who watch; the next round tries again.
-      this.#failed(error)
+      this.trouble = `the expiry of leases failed: ${error instanceof Error ? error.message : 'unknown'}`
       return Infinity
     }
   }

@@ -15,7 +15,7 @@ export function authBlock(
     identityPolicies.length === 0 ? entry.policies : [...new Set([...entry.policies, ...identityPolicies])].toSorted()
   return {
     client_token: text,
-    accessor: entry.accessor,
+    accessor: token.accessor,
     policies: [...policies],
     token_policies: [...entry.policies],
     ...(identityPolicies.length > 0 && { identity_policies: [...identityPolicies] }),

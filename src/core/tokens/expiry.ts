@@ -1,11 +1,11 @@
 /** Where tokens tell when they end. Leases, which keep that order, stand above tokens: they hand in what is called here. */
 import { ApiError } from '#sdk/errors.ts'
 import type { StorageTransaction } from '#sdk/storage.ts'
+import { isTokenName } from './ids.ts'
 import { ROOT_PATH, type TokenEntry } from './token.ts'
 
 export interface Expiring {
   tokenId: string
-  leaseId: string
   dueAtMs: number
 }
 
@@ -36,7 +36,7 @@ export class Expiry {
 
 function expiringOf(id: string, entry: TokenEntry | undefined): Expiring | undefined {
   const dueAtMs = entry && dueAt(entry)
-  return dueAtMs ? { tokenId: id, leaseId: leaseIdOf(id, entry), dueAtMs } : undefined
+  return dueAtMs ? { tokenId: id, dueAtMs } : undefined
 }
 
 /** 0: never. */
@@ -44,8 +44,15 @@ export function dueAt(entry: Readonly<TokenEntry>): number {
   return entry.due_at_ms ?? entry.expires_at_ms
 }
 
+/** `auth/userpass/login/mara/h<accessor>`: what operators see of it among the leases. */
 export function leaseIdOf(id: string, entry: Readonly<TokenEntry>): string {
   return `${entry.path.replace(/\/+$/, '')}/h${id}`
+}
+
+/** The id at the end of such a name, or undefined if it is none. */
+export function idInLease(leaseId: string): string | undefined {
+  const end = leaseId.slice(leaseId.lastIndexOf('/') + 1)
+  return end.startsWith('h') && isTokenName(end.slice(1)) ? end.slice(1) : undefined
 }
 
 /** The tokens that stand at the beginning have none. */

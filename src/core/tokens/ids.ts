@@ -1,5 +1,5 @@
-/** Random names: tokens, accessors and the ends of lease ids. */
-import { randomBytes } from 'node:crypto'
+/** Names: random ones of tokens and leases, and the ones that tokens have inside. */
+import { createHmac, randomBytes } from 'node:crypto'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 /** The largest multiple of 62 below 256. Bytes from there on are thrown away, since they would favour some letters. */
@@ -14,4 +14,21 @@ export function randomBase62(length: number): string {
     }
   }
   return text
+}
+
+const NAME_LETTERS = 24
+
+/**
+ * The name of a token inside, and its accessor: a keyed hash of it in letters (HMAC-SHA256). A byte makes a letter though
+ * some letters come more often so: that leaves more than 5.6 bits in each, 136 in all.
+ */
+export function tokenName(salt: Buffer, token: string): string {
+  const hash = createHmac('sha256', salt).update(token).digest()
+  let name = ''
+  for (let at = 0; at < NAME_LETTERS; at++) name += ALPHABET[hash[at]! % ALPHABET.length]
+  return name
+}
+
+export function isTokenName(text: string): boolean {
+  return /^[0-9A-Za-z]{24}$/.test(text)
 }

@@ -59,7 +59,6 @@ export function entryOf(spec: CreateSpec, now: Date): TokenEntry {
   }
   const batch = spec.type === 'batch'
   return {
-    accessor: '',
     policies: spec.policies,
     path: spec.path,
     display_name: spec.displayName,

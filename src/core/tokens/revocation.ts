@@ -3,6 +3,7 @@
  * leases) is cleaned up afterwards, and after a crash by whoever finds that mark. Its descendants are refused from the
  * moment it died, since lookups walk up; each of them dies in the same way when its turn comes.
  */
+import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
 import { dueAt, type Expiry } from './expiry.ts'
 import type { TokenEntry } from './token.ts'
@@ -11,6 +12,8 @@ import type { TokenEntry } from './token.ts'
 const BATCH = 100
 /** Names of one look into an index. */
 const PAGE = 1000
+/** To free the children of a token that goes on making some. */
+const MAX_ATTEMPTS = 100
 /** How many are told at once. */
 const AT_ONCE = 16
 
@@ -48,7 +51,9 @@ export class Revocation {
   /** Children first become orphans, some at a time; the token itself goes when none is left. Cut off, it simply lives on. */
   async revokeOrphan(id: string): Promise<void> {
     let ended = false
-    while (!ended) {
+    for (let attempt = 1; !ended; attempt++) {
+      if (attempt > MAX_ATTEMPTS)
+        throw new ApiError('storage_failed', 'the token makes children faster than they can be freed')
       await this.#freeChildren(id)
       ended = await this.#storage.transact(async (transaction) => {
         if ((await transaction.keys(`child/${id}/`, { limit: 1 })).length > 0) return false
@@ -92,13 +97,6 @@ export class Revocation {
 
   /** Index entries of tokens that are not there. None should be; a restored backup may bring some. */
   async tidy(): Promise<void> {
-    await this.#eachName('accessor/', async (name) => {
-      const key = `accessor/${name}`
-      await this.#storage.transact(async (transaction) => {
-        const target = await transaction.get<{ id: string }>(key)
-        if (target && (await transaction.get(`id/${target.id}`)) === undefined) transaction.delete(key)
-      })
-    })
     await this.#eachName('child/', async (name) => {
       const parent = name.slice(0, -1)
       if ((await this.#storage.get(`id/${parent}`)) !== undefined) return
@@ -138,7 +136,6 @@ export class Revocation {
     const entry = await transaction.get<TokenEntry>(`id/${id}`)
     if (!entry || (only && !only(entry))) return
     transaction.delete(`id/${id}`)
-    transaction.delete(`accessor/${entry.accessor}`)
     if (entry.parent !== undefined) transaction.delete(`child/${entry.parent}/${id}`)
     this.#expiry.change(transaction, id, entry, undefined)
     const mark: GoneEntry = entry.cubbyhole === undefined ? {} : { cubbyhole: entry.cubbyhole }

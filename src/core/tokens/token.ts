@@ -12,12 +12,10 @@ export const SPENT = -1
 export const ROOT_PATH = 'auth/token/root'
 
 /**
- * One token as stored (`id/<id>`), or as sealed into a batch token. The token itself is not in it: it cannot be had back
+ * One token as stored (`id/<accessor>`), or as sealed into a batch token. The token itself is not in it: it cannot be had back
  * from the store. Members with their usual value are left out.
  */
 export interface TokenEntry {
-  /** Empty for batch tokens. */
-  accessor: string
   policies: readonly string[]
   /** Of the request that made it. */
   path: string
@@ -56,12 +54,13 @@ export type TokenType = 'service' | 'batch'
 
 /** Frozen; the same object as long as the entry is the same. */
 export interface Token {
-  /** Names the token inside: a keyed hash of it, no good as a token. */
+  /** Names the token inside: a keyed hash of it, no good as a token. For service tokens that is the accessor. */
   readonly id: string
   /** The token itself, as it was presented. Empty when it was found by its accessor. */
   readonly text: string
   readonly type: TokenType
   readonly entry: Readonly<TokenEntry>
+  /** Empty for batch tokens. */
   readonly accessor: string
   /** The token's own, without those of its entity. */
   readonly policies: readonly string[]
@@ -87,7 +86,7 @@ export function makeToken(id: string, text: string, type: TokenType, entry: Read
     text,
     type,
     entry,
-    accessor: entry.accessor,
+    accessor: type === 'batch' ? '' : id,
     policies: entry.policies,
     root: entry.policies.includes('root'),
     displayName: entry.display_name,
@@ -98,18 +97,18 @@ export function makeToken(id: string, text: string, type: TokenType, entry: Read
     spent: entry.uses_left === SPENT,
     boundCidrs: entry.bound_cidrs ?? nothing,
     cubbyhole: type === 'batch' ? '' : cubbyholeOf(id, entry),
-    auditAuth: auditAuthOf(text, type, entry),
+    auditAuth: auditAuthOf(id, text, type, entry),
   })
 }
 
 const none: Readonly<Record<string, string>> = Object.freeze({})
 const nothing: readonly string[] = Object.freeze([])
 
-function auditAuthOf(text: string, type: TokenType, entry: Readonly<TokenEntry>): AuditAuth {
-  const { accessor, display_name: displayName, policies } = entry
+function auditAuthOf(id: string, text: string, type: TokenType, entry: Readonly<TokenEntry>): AuditAuth {
+  const { display_name: displayName, policies } = entry
   return Object.freeze({
     client_token: text,
-    ...(accessor !== '' && { accessor }),
+    ...(type === 'service' && { accessor: id }),
     ...(displayName !== '' && { display_name: displayName }),
     policies,
     token_policies: policies,

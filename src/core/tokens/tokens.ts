@@ -2,23 +2,22 @@
  * Tokens: who is asking, how long and how often they may, and what ends with them.
  *
  * Stored below the prefix given:
- *   salt                        the key that names tokens; a token's id is HMAC-SHA256(salt, token)
- *   id/<id>                     TokenEntry
- *   accessor/<accessor>         { id }
- *   child/<parent id>/<id>      {}: who ends when the parent does
- *   gone/<id>                   {}: dead, but what hung on it is not all cleaned up (revocation.ts)
+ *   salt                        the key that names tokens: an accessor is a keyed hash of its token
+ *   id/<accessor>               TokenEntry
+ *   child/<parent>/<accessor>   {}: who ends when the parent does
+ *   gone/<accessor>             {}: dead, but what hung on it is not all cleaned up (revocation.ts)
  *   batch/<term>                keys of batch tokens (batch.ts)
  *
  * A token is good only while every token above it is: lookups walk up. So one write ends a whole tree at once, and the
  * entries below it may go in their own time.
  */
-import { createHmac, hash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Clock } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
 import { BATCH_PREFIX, BatchTokens, MAX_BATCH_BYTES } from './batch.ts'
 import { Expiry, type ExpiryIndex } from './expiry.ts'
-import { randomBase62 } from './ids.ts'
+import { isTokenName, randomBase62, tokenName } from './ids.ts'
 import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
 import { type RevokeListener, Revocation } from './revocation.ts'
 import { isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
@@ -27,12 +26,12 @@ import { effectiveTtl } from './ttl.ts'
 const SERVICE_PREFIX = 'hvs.'
 /** 143 bits. */
 const TOKEN_LETTERS = 24
-const ACCESSOR_LETTERS = 24
 /** Lookups walk up this far at most. */
 export const MAX_GENERATIONS = 256
 const MAX_TOKEN_BYTES = MAX_BATCH_BYTES
 const MAX_CUSTOM_ID_BYTES = 256
 const MAX_CACHED_TOKENS = 10_000
+const PAGE = 1000
 /** How long the request that took the last use may take before the rest of the token is cleaned up under it. */
 const LAST_USE_MS = 60_000
 
@@ -84,10 +83,7 @@ export class Tokens {
     here.put('salt', salt.toString('base64'))
     if (id !== undefined) checkCustomId(id)
     const text = id ?? newServiceToken()
-    const entry = { ...entryOf(ROOT_SPEC, this.#clock.now()), accessor: randomBase62(ACCESSOR_LETTERS) }
-    const name = idOf(salt, text)
-    here.put(`id/${name}`, entry)
-    here.put(`accessor/${entry.accessor}`, { id: name })
+    here.put(`id/${tokenName(salt, text)}`, entryOf(ROOT_SPEC, this.#clock.now()))
     return text
   }
 
@@ -171,7 +167,6 @@ export class Tokens {
       // Another token of this name may have been here: its storage area must never be this one's.
       entry.cubbyhole ??= newCubbyhole()
     }
-    entry.accessor = randomBase62(ACCESSOR_LETTERS)
     const text = spec.id ?? newServiceToken()
     const id = this.#id(text)
     const token = makeToken(id, text, 'service', entry)
@@ -189,7 +184,6 @@ export class Tokens {
         transaction.put(`child/${entry.parent}/${id}`, {})
       }
       transaction.put(`id/${id}`, entry)
-      transaction.put(`accessor/${entry.accessor}`, { id })
       this.#expiry.change(transaction, id, undefined, entry)
       spec.also?.(transaction, token)
     })
@@ -209,9 +203,7 @@ export class Tokens {
 
   async lookupByAccessor(accessor: string): Promise<Token | undefined> {
     this.#saltOrSealed()
-    if (!/^[0-9A-Za-z.]{1,64}$/.test(accessor)) return undefined
-    const found = await this.#storage.get<{ id: string }>(`accessor/${accessor}`)
-    return found && (await this.byId(found.id))
+    return isTokenName(accessor) ? await this.byId(accessor) : undefined
   }
 
   /** By what `Token.id` holds. Its `text` is empty. */
@@ -223,13 +215,27 @@ export class Tokens {
     return makeToken(id, '', 'service', entry)
   }
 
-  /** Whether there is a token of that id, alive or yet to be cleaned up. */
-  async exists(id: string): Promise<boolean> {
-    return (await this.#storage.getShared(`id/${id}`)) !== undefined
+  /** What is kept of one, alive or yet to be cleaned up. */
+  async entry(id: string): Promise<Readonly<TokenEntry> | undefined> {
+    return await this.#storage.get<TokenEntry>(`id/${id}`)
+  }
+
+  /** All there are, in the order of their names, a page in memory at a time. */
+  async *all(): AsyncGenerator<{ id: string; entry: TokenEntry }> {
+    let after: string | undefined
+    let keys: string[]
+    do {
+      keys = await this.#storage.keys('id/', { after, limit: PAGE })
+      after = keys.at(-1)
+      for (const key of keys) {
+        const entry = await this.#storage.get<TokenEntry>(key)
+        if (entry) yield { id: key.slice('id/'.length), entry }
+      }
+    } while (keys.length === PAGE)
   }
 
   async accessors(page?: Page): Promise<string[]> {
-    return await this.#storage.list('accessor/', page)
+    return await this.#storage.list('id/', page)
   }
 
   /**
@@ -336,7 +342,7 @@ export class Tokens {
   }
 
   #id(text: string): string {
-    return idOf(this.#saltOrSealed(), text)
+    return tokenName(this.#saltOrSealed(), text)
   }
 
   #saltOrSealed(): Buffer {
@@ -347,10 +353,6 @@ export class Tokens {
 
 function newServiceToken(): string {
   return SERVICE_PREFIX + randomBase62(TOKEN_LETTERS)
-}
-
-function idOf(salt: Buffer, text: string): string {
-  return createHmac('sha256', salt).update(text).digest('base64url')
 }
 
 async function isTaken(transaction: StorageTransaction, id: string): Promise<boolean> {

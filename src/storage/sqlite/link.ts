@@ -6,6 +6,7 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads'
 import { ApiError } from '#sdk/errors.ts'
 import type { WriteSet } from '#storage/draft.ts'
 import type { ReadSet } from '#storage/reads.ts'
+import type { Try } from '#storage/transact.ts'
 import { behind, WRITER_GONE, type CommitRequest, type ReaderReply, type Shared } from './protocol.ts'
 
 /** What may wait for the disk, from one thread. Beyond it writes are refused: memory must not grow with a slow disk. */
@@ -72,7 +73,12 @@ export class Link {
     }
   }
 
-  async commit(since: number, reads: ReadSet, { keys, versions, values }: WriteSet): Promise<string | undefined> {
+  async commit(
+    since: number,
+    attempt: Try,
+    reads: ReadSet,
+    { keys, versions, values }: WriteSet,
+  ): Promise<string | undefined> {
     const bytes = values.reduce((sum, value) => sum + (value?.byteLength ?? 0), 0)
     if (this.#gone !== undefined) throw new ApiError('storage_failed', this.#gone)
     if (this.#waiting.size >= MAX_WAITING_COMMITS || this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
@@ -84,7 +90,7 @@ export class Link {
     if (this.#waiting.size === 0) this.#port.ref()
     this.#waiting.set(id, { since: performance.now(), bytes, resolve, reject })
     this.#waitingBytes += bytes
-    this.#post({ id, since, reads, keys, versions, ...pack(values, bytes) })
+    this.#post({ id, since, attempt, reads, keys, versions, ...pack(values, bytes) })
     return await promise
   }
 

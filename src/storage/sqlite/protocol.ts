@@ -1,6 +1,7 @@
 /** What the threads of one store say to each other, over a port for each reader. */
 import type { MessagePort } from 'node:worker_threads'
 import type { ReadSet } from '#storage/reads.ts'
+import type { Try } from '#storage/transact.ts'
 
 export const WRITER_GONE = 'the writer of the store has stopped: restart the server'
 
@@ -20,6 +21,7 @@ export interface CommitRequest {
   id: number
   /** The sequence before the first read. */
   since: number
+  attempt: Try
   reads: ReadSet
   keys: string[]
   /** 0 deletes. */

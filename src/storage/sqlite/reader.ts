@@ -11,7 +11,7 @@ import { checkKey, checkPrefix } from '#storage/keys.ts'
 import { limitOf, listLevel, scanRange, type Range } from '#storage/levels.ts'
 import { tell, type CommitListener } from '#storage/listeners.ts'
 import { chunksOf, conflictIn, type ReadSet } from '#storage/reads.ts'
-import { transact, type Committer } from '#storage/transact.ts'
+import { transact, type Committer, type Try } from '#storage/transact.ts'
 import { Turns } from '#storage/turns.ts'
 import { Cache, MAX_CACHED_VALUE_BYTES } from './cache.ts'
 import { Link } from './link.ts'
@@ -110,7 +110,7 @@ export class Reader implements Driver, Committer {
     return this.#inOneView(() => conflictIn(reads, this.#table))
   }
 
-  async commit(since: number, reads: ReadSet, writes: WriteSet): Promise<string | undefined> {
+  async commit(since: number, reads: ReadSet, writes: WriteSet, attempt: Try): Promise<string | undefined> {
     this.#checkOpen()
     const own: number[] = []
     for (const [index, value] of writes.values.entries()) {
@@ -119,7 +119,7 @@ export class Reader implements Driver, Committer {
       this.#own.set(writes.versions[index]!, value)
     }
     try {
-      return await this.#link.commit(since, reads, writes)
+      return await this.#link.commit(since, attempt, reads, writes)
     } finally {
       for (const version of own) this.#own.delete(version)
     }

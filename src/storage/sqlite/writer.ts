@@ -8,13 +8,13 @@ import { codeOf, openForWriting, type Files } from './database.ts'
 import {
   nextSequence,
   Shared,
-  type CommitRequest,
   type OwnerReply,
   type OwnerRequest,
   type ReaderReply,
   type ReaderRequest,
   type WriterStart,
 } from './protocol.ts'
+import { Reservation, type Waiting } from './reservation.ts'
 
 /** What one fsync may carry: more makes the first of them wait for no gain. */
 const MAX_BATCH_REQUESTS = 256
@@ -25,17 +25,13 @@ const MIN_PROBE_BYTES = 64 * 1024
 
 const FULL = 13
 
-interface Waiting {
-  port: MessagePort
-  request: CommitRequest
-}
-
 class Writer {
   readonly #files: Files
   readonly #folder: string
   readonly #committer: Committer
   readonly #shared: Shared
   readonly #ports = new Set<MessagePort>()
+  readonly #reservation = new Reservation(() => this.#schedule())
   #waiting: Waiting[] = []
   #sequence: number
   #scheduled = false
@@ -62,6 +58,7 @@ class Writer {
   }
 
   close(): void {
+    this.#reservation.end()
     this.#drain()
     while (this.#waiting.length > 0) this.#commitSome()
     clearInterval(this.#probe)
@@ -73,6 +70,10 @@ class Writer {
 
   #enqueue(port: MessagePort, requests: ReaderRequest): void {
     for (const request of requests) this.#waiting.push({ port, request })
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     setImmediate(() => this.#run())
@@ -81,9 +82,10 @@ class Writer {
   #run(): void {
     this.#scheduled = false
     this.#drain()
+    if (!this.#reservation.admits(this.#waiting)) return
     this.#commitSome()
     if (this.#committer.checkpointDue()) this.#checkpoint('PASSIVE')
-    if (this.#waiting.length > 0) this.#enqueue(this.#waiting[0]!.port, [])
+    if (this.#waiting.length > 0) this.#schedule()
   }
 
   /** All that has come since, without going around the event loop. */
@@ -111,6 +113,7 @@ class Writer {
       }
       for (const [port, indexes] of byPort(batch)) {
         const ids = indexes.map((index) => batch[index]!.request.id)
+        for (const index of indexes) if (conflicts[index] !== undefined) this.#reservation.grant(batch[index]!)
         send(port, { kind: 'answered', ids, conflicts: indexes.map((index) => conflicts[index]) })
       }
     } catch (error) {

@@ -35,20 +35,27 @@ async function accessors({ tokens }: TokenServices, { data }: Call<typeof listFi
 }
 
 /** It may take long, so it goes on behind the answer; one at a time. */
-function tidier({ tokens }: TokenServices): () => Promise<Reply> {
+function tidier({ tokens, leases }: TokenServices): () => Promise<Reply> {
   let running: Promise<void> | undefined
+  let failure: string | undefined
+  const run = async () => {
+    try {
+      await tokens.tidy()
+      await leases.tidy()
+      failure = undefined
+    } catch (error) {
+      // Nobody waits for it any more; the next one who asks is told.
+      failure = error instanceof Error ? error.message : 'unknown'
+    }
+    running = undefined
+  }
   return async () => {
     if (running) return { status: 202, warnings: ['Tidy operation already in progress.'] }
-    running = tokens
-      .tidy()
-      // Nobody waits for it any more. What it left undone is found again by the next run.
-      .catch(() => {})
-      .finally(() => (running = undefined))
-    return {
-      status: 202,
-      warnings: [
-        'Tidy operation successfully started. Any information from the operation will be printed to the server logs.',
-      ],
-    }
+    const warnings = [
+      'Tidy operation successfully started. Any information from the operation will be printed to the server logs.',
+    ]
+    if (failure !== undefined) warnings.push(`The last tidy operation failed: ${failure}`)
+    running = run()
+    return { status: 202, warnings }
   }
 }

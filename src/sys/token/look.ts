@@ -145,7 +145,7 @@ async function lookOf(services: TokenServices, { mount }: Call<Fields>, found: T
   const ends = entry.expires_at_ms > 0
   return {
     data: {
-      accessor: entry.accessor,
+      accessor: found.accessor,
       ...(entry.bound_cidrs && { bound_cidrs: entry.bound_cidrs }),
       creation_time: Math.floor(entry.created_at_ms / 1000),
       creation_ttl: entry.ttl_seconds,

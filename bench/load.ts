@@ -25,13 +25,17 @@ export async function load(
     Array.from({ length: connections }, async () => {
       const socket = connect(port, '127.0.0.1').setNoDelay(true)
       try {
-        await drive(socket, () => {
-          if (sent >= requests) return undefined
-          return message(sent++)
-        }, (status, ms) => {
-          statuses[status] = (statuses[status] ?? 0) + 1
-          latencies[done++] = ms
-        })
+        await drive(
+          socket,
+          () => {
+            if (sent >= requests) return undefined
+            return message(sent++)
+          },
+          (status, ms) => {
+            statuses[status] = (statuses[status] ?? 0) + 1
+            latencies[done++] = ms
+          },
+        )
       } finally {
         socket.destroy()
       }
@@ -48,7 +52,11 @@ export async function load(
   }
 }
 
-function drive(socket: Socket, next: () => string | undefined, answered: (status: string, ms: number) => void): Promise<void> {
+function drive(
+  socket: Socket,
+  next: () => string | undefined,
+  answered: (status: string, ms: number) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let sentAt = 0
     let pending = ''

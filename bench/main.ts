@@ -36,7 +36,8 @@ interface Case {
   message: (n: number) => string
 }
 
-const head = (token: string | undefined) => `Host: 127.0.0.1\r\nUser-Agent: bench\r\n${token ? `X-Vault-Token: ${token}\r\n` : ''}`
+const head = (token: string | undefined) =>
+  `Host: 127.0.0.1\r\nUser-Agent: bench\r\n${token ? `X-Vault-Token: ${token}\r\n` : ''}`
 const get = (token: string, where: string) => `GET /v1/${where} HTTP/1.1\r\n${head(token)}\r\n`
 const post = (token: string | undefined, where: string, body: string) =>
   `POST /v1/${where} HTTP/1.1\r\n${head(token)}Content-Length: ${body.length}\r\n\r\n${body}`
@@ -54,7 +55,10 @@ async function main(): Promise<void> {
     }
     const results = path.join(import.meta.dirname, 'results')
     mkdirSync(results, { recursive: true })
-    writeFileSync(path.join(results, 'latest.json'), `${JSON.stringify({ at: new Date(), node: process.version, rows }, null, 2)}\n`)
+    writeFileSync(
+      path.join(results, 'latest.json'),
+      `${JSON.stringify({ at: new Date(), node: process.version, rows }, null, 2)}\n`,
+    )
   } finally {
     server.child.kill('SIGTERM')
     await once(server.child, 'exit')
@@ -73,27 +77,52 @@ interface Server {
 async function prepare({ port, token: root }: Server): Promise<Case[]> {
   const call = async (method: string, where: string, body?: object): Promise<any> => {
     const response = await fetch(`http://127.0.0.1:${port}/v1/${where}`, {
-      method, headers: { 'x-vault-token': root }, ...(body && { body: JSON.stringify(body) }),
+      method,
+      headers: { 'x-vault-token': root },
+      ...(body && { body: JSON.stringify(body) }),
     })
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${text}`)
     return text === '' ? undefined : JSON.parse(text)
   }
-  await call('PUT', 'sys/policies/acl/app', { policy: 'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }' })
+  await call('PUT', 'sys/policies/acl/app', {
+    policy: 'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }',
+  })
   await call('POST', 'sys/auth/approle', { type: 'approle' })
   await call('POST', 'auth/approle/role/app', { token_policies: 'app', token_ttl: '1h' })
   const { role_id } = (await call('GET', 'auth/approle/role/app/role-id')).data
   const { secret_id } = (await call('POST', 'auth/approle/role/app/secret-id', {})).data
   const token = (await call('POST', 'auth/approle/login', { role_id, secret_id })).auth.client_token as string
-  for (let n = 0; n < 100; n += 1) await call('POST', `secret/data/app/${n}`, { data: { password: `correct horse battery staple ${n}` } })
+  for (let n = 0; n < 100; n += 1)
+    await call('POST', `secret/data/app/${n}`, { data: { password: `correct horse battery staple ${n}` } })
   const value = '{"data":{"password":"correct horse battery staple"}}'
   const login = JSON.stringify({ role_id, secret_id })
   const scale = quick ? 0.2 : 1
   return [
-    { name: 'read a KV v2 secret', goal: 0.3, requests: 60_000 * scale, message: (n) => get(token, `secret/data/app/${n % 100}`) },
-    { name: 'log in by AppRole', goal: 0.08, requests: 15_000 * scale, message: () => post(undefined, 'auth/approle/login', login) },
-    { name: 'write a KV v2 secret, 32 at once', goal: 0.1, requests: 20_000 * scale, message: (n) => post(token, `secret/data/app/w${n % 1000}`, value) },
-    { name: 'write a KV v2 secret, one at a time', requests: 2_000 * scale, connections: 1, message: (n) => post(token, `secret/data/app/w${n % 1000}`, value) },
+    {
+      name: 'read a KV v2 secret',
+      goal: 0.3,
+      requests: 60_000 * scale,
+      message: (n) => get(token, `secret/data/app/${n % 100}`),
+    },
+    {
+      name: 'log in by AppRole',
+      goal: 0.08,
+      requests: 15_000 * scale,
+      message: () => post(undefined, 'auth/approle/login', login),
+    },
+    {
+      name: 'write a KV v2 secret, 32 at once',
+      goal: 0.1,
+      requests: 20_000 * scale,
+      message: (n) => post(token, `secret/data/app/w${n % 1000}`, value),
+    },
+    {
+      name: 'write a KV v2 secret, one at a time',
+      requests: 2_000 * scale,
+      connections: 1,
+      message: (n) => post(token, `secret/data/app/w${n % 1000}`, value),
+    },
   ]
 }
 
@@ -122,12 +151,18 @@ async function measureCase(server: Server, each: Case): Promise<Row> {
   return best!
 }
 
-async function measure(pid: number, port: number, each: Case, connections: number): Promise<{ perCpuSecond: number; result: LoadResult }> {
+async function measure(
+  pid: number,
+  port: number,
+  each: Case,
+  connections: number,
+): Promise<{ perCpuSecond: number; result: LoadResult }> {
   await load(port, each.message, { connections, requests: Math.ceil(each.requests / 10) })
   const before = cpuSeconds(pid)
   const result = await load(port, each.message, { connections, requests: each.requests })
   const statuses = Object.keys(result.statuses)
-  if (statuses.length !== 1 || statuses[0] !== '200') throw new Error(`${each.name}: answers were ${JSON.stringify(result.statuses)}`)
+  if (statuses.length !== 1 || statuses[0] !== '200')
+    throw new Error(`${each.name}: answers were ${JSON.stringify(result.statuses)}`)
   return { perCpuSecond: result.requests / (cpuSeconds(pid) - before), result }
 }
 
@@ -154,14 +189,18 @@ async function startStrongroom(folder: string): Promise<Server> {
   const root = path.join(import.meta.dirname, '..')
   const data = path.join(folder, 'data')
   const port = 20_000 + (process.pid % 20_000)
-  const child = spawn(path.join(root, 'bin/strongroom'), ['start', `-data=${data}`, `-address=127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(path.join(root, 'bin/strongroom'), ['start', `-data=${data}`, `-address=127.0.0.1:${port}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   await once(child.stdout!, 'data')
   pin(child.pid!, 0)
   return { child, pid: child.pid!, port, token: readFileSync(path.join(data, 'root-token'), 'utf8').trim() }
 }
 
 async function startHello(bytes: number): Promise<{ child: ChildProcess; pid: number; port: number }> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'hello.ts'), String(bytes)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'hello.ts'), String(bytes)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   const [port] = (await once(child, 'message')) as [number]
   pin(child.pid!, 0)
   return { child, pid: child.pid!, port }
@@ -184,7 +223,10 @@ function print(row: Row, first: boolean): void {
     row.p99Ms.toFixed(2).padStart(8),
     row.rssMb.toFixed(0).padStart(7),
   ]
-  if (first) console.log('case                                 of hello  goal  µs CPU/rq  rq/CPU-s   rq/s   p50 ms  p99 ms  RSS MB')
+  if (first)
+    console.log(
+      'case                                 of hello  goal  µs CPU/rq  rq/CPU-s   rq/s   p50 ms  p99 ms  RSS MB',
+    )
   console.log(cells.join(' '))
 }
 

@@ -22,20 +22,39 @@ const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-profile-'))
 const port = 20_000 + (process.pid % 20_000)
 const server = spawn(
   process.execPath,
-  ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200', path.join(root, 'src/main.ts'), 'start', `-data=${folder}/data`, `-address=127.0.0.1:${port}`],
+  [
+    '--cpu-prof',
+    `--cpu-prof-dir=${folder}`,
+    '--cpu-prof-interval=200',
+    path.join(root, 'src/main.ts'),
+    'start',
+    `-data=${folder}/data`,
+    `-address=127.0.0.1:${port}`,
+  ],
   { stdio: ['ignore', 'pipe', 'inherit'] },
 )
 await once(server.stdout, 'data')
 const rootToken = readFileSync(`${folder}/data/root-token`, 'utf8').trim()
 const call = async (method: string, where: string, body?: object, token = rootToken) => {
-  const response = await fetch(`http://127.0.0.1:${port}/v1/${where}`, { method, headers: { 'x-vault-token': token }, ...(body && { body: JSON.stringify(body) }) })
+  const response = await fetch(`http://127.0.0.1:${port}/v1/${where}`, {
+    method,
+    headers: { 'x-vault-token': token },
+    ...(body && { body: JSON.stringify(body) }),
+  })
   return response.status === 204 ? undefined : await response.json()
 }
-await call('PUT', 'sys/policies/acl/app', { policy: 'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }' })
+await call('PUT', 'sys/policies/acl/app', {
+  policy: 'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }',
+})
 const created = (await call('POST', 'auth/token/create', { policies: ['app'] })) as { auth: { client_token: string } }
 const token = created.auth.client_token
-for (let n = 0; n < 100; n += 1) await call('POST', `secret/data/app/${n}`, { data: { password: `correct horse battery staple ${n}` } })
-await load(port, (n) => `GET /v1/secret/data/app/${n % 100} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Vault-Token: ${token}\r\n\r\n`, { connections: 32, requests })
+for (let n = 0; n < 100; n += 1)
+  await call('POST', `secret/data/app/${n}`, { data: { password: `correct horse battery staple ${n}` } })
+await load(
+  port,
+  (n) => `GET /v1/secret/data/app/${n % 100} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Vault-Token: ${token}\r\n\r\n`,
+  { connections: 32, requests },
+)
 server.kill('SIGTERM')
 await once(server, 'exit')
 
@@ -60,7 +79,10 @@ function report(name: string, { nodes, samples, timeDeltas }: Profile): void {
     add(byFile, file || functionName, micros)
   }
   console.log(`\n${name}: ${(total / requests).toFixed(1)} µs a request`)
-  for (const [title, map] of [['by function', byFunction], ['by file', byFile]] as const) {
+  for (const [title, map] of [
+    ['by function', byFunction],
+    ['by file', byFile],
+  ] as const) {
     console.log(`  ${title}`)
     for (const [key, micros] of [...map].toSorted((a, b) => b[1] - a[1]).slice(0, 40)) {
       console.log(`    ${(micros / requests).toFixed(2).padStart(7)} µs  ${key}`)

@@ -67,7 +67,9 @@ function judge(file: string, room: string, target: string): string | undefined {
   if (target.startsWith('#')) {
     const other = target.slice(1).split('/')[0]!
     if (other === 'core' && room === 'core') {
-      return place(target.slice('#core/'.length)) <= place(file.slice('core/'.length)) ? undefined : 'core/ is ordered: see coreOrder'
+      return place(target.slice('#core/'.length)) <= place(file.slice('core/'.length))
+        ? undefined
+        : 'core/ is ordered: see coreOrder'
     }
     if (other === room) return strangers(room, target.slice(1), file) ? 'a sibling' : undefined
     return mayImport[room]?.includes(other) ? undefined : `${room}/ may not import ${other}/`

@@ -17,7 +17,10 @@ export interface Program {
 }
 
 /** @param shell  what the shell does before it becomes the program, e.g. to set a limit */
-export async function startProgram({ folder, shell = ':' }: { folder?: string; shell?: string } = {}): Promise<Program> {
+export async function startProgram({
+  folder,
+  shell = ':',
+}: { folder?: string; shell?: string } = {}): Promise<Program> {
   const data = folder ?? mkdtempSync(path.join(tmpdir(), 'strongroom-program-'))
   const port = await freePort()
   const child = spawn('sh', ['-c', `${shell}; exec bin/strongroom start -data="$0" -address=127.0.0.1:${port}`, data], {

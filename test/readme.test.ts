@@ -20,10 +20,16 @@ test('the tour of the README works by its words alone', async () => {
   const { server, address } = await start(folder)
   try {
     // One shell for all steps, since they build on each other; a marker between them parts their output.
-    const script = steps.map(({ refused, script: text }) =>
-      `${text.replaceAll('http://127.0.0.1:8200', address)}\nstatus=$?; [ ${refused ? '$status -ne 0' : '$status -eq 0'} ] || { echo "STEP FAILED with $status"; exit 1; }; echo '=== step'`)
+    const script = steps.map(
+      ({ refused, script: text }) =>
+        `${text.replaceAll('http://127.0.0.1:8200', address)}\nstatus=$?; [ ${refused ? '$status -ne 0' : '$status -eq 0'} ] || { echo "STEP FAILED with $status"; exit 1; }; echo '=== step'`,
+    )
     const { HOME: _, ...env } = process.env
-    const run = spawnSync('bash', ['-c', script.join('\n')], { cwd: folder, encoding: 'utf8', env: { ...env, HOME: folder } })
+    const run = spawnSync('bash', ['-c', script.join('\n')], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...env, HOME: folder },
+    })
     assert.equal(run.status, 0, `${run.stdout}\n${run.stderr}`)
     const [status, stored, , fetched, , trail] = run.stdout.split('=== step\n')
     assert.match(status!, /Sealed\s+false/)
@@ -31,7 +37,13 @@ test('the tour of the README works by its words alone', async () => {
     assert.match(fetched!, /"password":"opensesame"/)
     assert.match(run.stderr, /permission denied/)
     assert.doesNotMatch(trail!, /opensesame/)
-    assert.deepEqual(trail!.trim().split('\n').map((line) => JSON.parse(line).auth.policy_results.allowed), [false, false])
+    assert.deepEqual(
+      trail!
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).auth.policy_results.allowed),
+      [false, false],
+    )
   } finally {
     server.kill('SIGTERM')
     await once(server, 'exit')
@@ -44,7 +56,10 @@ async function start(folder: string) {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
   const port = 30_000 + (process.pid % 10_000)
   const address = `127.0.0.1:${port}`
-  const server = spawn('sh', ['-c', `exec ${scripts.start} -address=${address}`], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+  const server = spawn('sh', ['-c', `exec ${scripts.start} -address=${address}`], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let said = ''
   for await (const chunk of server.stdout) {
     said += String(chunk)

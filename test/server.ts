@@ -39,7 +39,9 @@ export async function startServer(options: Options = {}) {
   let now = options.at === undefined ? undefined : new Date(options.at)
   const clock = { now: () => now ?? new Date() }
   const ledgerFolder = await mkdtemp(path.join(tmpdir(), 'strongroom-test-ledger-'))
-  const folder = options.folder ?? (options.storage === 'sqlite' ? await mkdtemp(path.join(tmpdir(), 'strongroom-test-')) : undefined)
+  const folder =
+    options.folder ??
+    (options.storage === 'sqlite' ? await mkdtemp(path.join(tmpdir(), 'strongroom-test-')) : undefined)
   const logged: string[] = []
   const node = await StrongroomNode.open({
     storage: folder === undefined ? { type: 'memory', options: {} } : { type: 'sqlite', options: { path: folder } },
@@ -86,9 +88,12 @@ export async function startServer(options: Options = {}) {
     },
     send,
     read: (where: string, token?: string | null) => send('GET', where, undefined, token === undefined ? {} : { token }),
-    list: (where: string, token?: string | null) => send('LIST', where, undefined, token === undefined ? {} : { token }),
-    write: (where: string, body: unknown, token?: string | null) => send('POST', where, body, token === undefined ? {} : { token }),
-    delete: (where: string, token?: string | null) => send('DELETE', where, undefined, token === undefined ? {} : { token }),
+    list: (where: string, token?: string | null) =>
+      send('LIST', where, undefined, token === undefined ? {} : { token }),
+    write: (where: string, body: unknown, token?: string | null) =>
+      send('POST', where, body, token === undefined ? {} : { token }),
+    delete: (where: string, token?: string | null) =>
+      send('DELETE', where, undefined, token === undefined ? {} : { token }),
     /** A service token with these policies. */
     login: async (policies: string[], rest: Record<string, unknown> = {}): Promise<string> =>
       (await send('POST', 'auth/token/create', { policies, ...rest })).body.auth.client_token,
@@ -97,7 +102,12 @@ export async function startServer(options: Options = {}) {
       const lines: any[] = []
       for (const name of (await readdir(ledgerFolder)).filter((each) => each.endsWith('.jsonl')).toSorted()) {
         const text = await readFile(path.join(ledgerFolder, name), 'utf8')
-        lines.push(...text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line)))
+        lines.push(
+          ...text
+            .split('\n')
+            .filter((line) => line !== '')
+            .map((line) => JSON.parse(line)),
+        )
       }
       return lines.filter((line) => line.type === 'request' || line.type === 'response')
     },
@@ -106,7 +116,8 @@ export async function startServer(options: Options = {}) {
       await listener!.close({ drainSeconds: 0 })
       await node.close()
       await rm(ledgerFolder, { recursive: true, force: true })
-      if (folder !== undefined && !keep && options.folder === undefined) await rm(folder, { recursive: true, force: true })
+      if (folder !== undefined && !keep && options.folder === undefined)
+        await rm(folder, { recursive: true, force: true })
     },
     async [Symbol.asyncDispose]() {
       await this.stop()

@@ -136,7 +136,10 @@ export class StrongroomNode {
     const result = await this.seal.initialize(options, async (barrier, transaction) => {
       this.#mounts(barrier, {}).setup(transaction)
       transaction.in(barrier.storage('core/')).put<Cluster>('cluster', this.#newCluster())
-      rootToken = new Tokens({ storage: barrier.storage('core/token/'), clock: this.#clock }).setup(transaction, rootTokenId)
+      rootToken = new Tokens({ storage: barrier.storage('core/token/'), clock: this.#clock }).setup(
+        transaction,
+        rootTokenId,
+      )
     })
     if (this.#options.seal.type !== 'shamir') await this.unsealAutomatically()
     return { ...result, rootToken }
@@ -223,7 +226,14 @@ export class StrongroomNode {
     const builtin: Record<string, Engine> = {}
     const mounts = this.#mounts(barrier, builtin)
     builtin['system'] = systemEngine({
-      mounts, policies, identity, tokens, leases, wrapping, auditDevices: auditTable, revokeAll,
+      mounts,
+      policies,
+      identity,
+      tokens,
+      leases,
+      wrapping,
+      auditDevices: auditTable,
+      revokeAll,
       seal: () => this.sealNow(),
       keyStatus: () => this.seal.keyRing!.status(),
     })
@@ -235,7 +245,10 @@ export class StrongroomNode {
     })
     await tokens.prepare()
     await policies.setup()
-    this.#ledger = await Ledger.open({ folder: await this.#ledgerPlace(), durable: this.#options.storage.type !== 'memory' })
+    this.#ledger = await Ledger.open({
+      folder: await this.#ledgerPlace(),
+      durable: this.#options.storage.type !== 'memory',
+    })
     await auditTable.load(this.#ledger)
     await mounts.finishDisabling(revokeAll)
     leases.run()
@@ -264,7 +277,10 @@ export class StrongroomNode {
   }
 
   #newCluster(): Cluster {
-    return { name: this.#options.clusterName ?? `strongroom-cluster-${randomBytes(4).toString('hex')}`, id: randomUUID() }
+    return {
+      name: this.#options.clusterName ?? `strongroom-cluster-${randomBytes(4).toString('hex')}`,
+      id: randomUUID(),
+    }
   }
 
   /** A server that keeps nothing still has a ledger; it lies in a folder that goes with the server. */
@@ -279,6 +295,9 @@ export class StrongroomNode {
   #troubles(): { refusing: boolean; texts: string[] } {
     const ledger = this.#ledger?.trouble()
     const texts = [ledger && `audit ledger: ${ledger}`, this.#driver.trouble(), this.seal.trouble()]
-    return { refusing: ledger !== undefined, texts: texts.filter((text) => text !== undefined && text !== '') as string[] }
+    return {
+      refusing: ledger !== undefined,
+      texts: texts.filter((text) => text !== undefined && text !== '') as string[],
+    }
   }
 }

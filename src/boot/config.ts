@@ -250,7 +250,7 @@ function scalar(sources: readonly Source[], name: string): { text: string; at: s
 
 function textOf({ keys, value, line, column }: HclItem, file: string): string {
   if (keys.length === 1 && (typeof value === 'string' || typeof value === 'number')) return String(value)
-  throw new ConfigError(`${file}:${line}:${column}: ${keys[0]} is a text`)
+  throw new ConfigError(`${file}:${line}:${column}: ${keys[0]} is a text or a number`)
 }
 
 /** Undefined if it is not given, or given as 0, which stands for the same. */

@@ -50,7 +50,7 @@ async function shutDown(node: StrongroomNode, listeners: readonly Listener[]): P
 
 async function reload(node: StrongroomNode, listeners: readonly Listener[]): Promise<void> {
   try {
-    for (const listener of listeners) listener.reloadTls()
+    for (const listener of listeners) await listener.reloadTls()
     await node.reload()
     logLine('SIGHUP: certificates and audit files are open anew')
   } catch (error) {

@@ -9,8 +9,15 @@ import { sealConfig } from './seals.ts'
 import { runDev } from './dev.ts'
 
 const flags = {
-  config: { kind: 'text', many: true, about: 'A configuration file, or a folder of .hcl and .json files. May be repeated.' },
-  dev: { kind: 'boolean', about: 'Run in memory, unsealed, with KV at secret/. For development only: all is lost at the end.' },
+  config: {
+    kind: 'text',
+    many: true,
+    about: 'A configuration file, or a folder of .hcl and .json files. May be repeated.',
+  },
+  dev: {
+    kind: 'boolean',
+    about: 'Run in memory, unsealed, with KV at secret/. For development only: all is lost at the end.',
+  },
   'dev-root-token-id': { kind: 'text', about: 'With -dev: the root token.' },
   'dev-listen-address': { kind: 'text', about: 'With -dev: where to listen (127.0.0.1:8200).' },
   'dev-tls': { kind: 'boolean', about: 'With -dev: serve TLS with a certificate made for this run.' },
@@ -67,5 +74,7 @@ async function runConfigured(config: ServerConfig): Promise<void> {
   obeySignals(node, listeners)
   const where = options.map(({ address, tls }) => `${tls ? 'https' : 'http'}://${address}`).join(', ')
   const { initialized, sealed } = node.seal.status()
-  logLine(`listening on ${where}; storage ${config.storage.type}; ${initialized ? (sealed ? 'sealed' : 'unsealed') : 'not initialised'}`)
+  logLine(
+    `listening on ${where}; storage ${config.storage.type}; ${initialized ? (sealed ? 'sealed' : 'unsealed') : 'not initialised'}`,
+  )
 }

@@ -141,7 +141,7 @@ export class Session {
       const cut = given.indexOf('=')
       const name = given.slice(0, cut).trim()
       if (cut < 1) throw new UsageError('-header expects NAME=VALUE')
-      if (false)
+      if (/^x-vault-/i.test(name))
         throw new UsageError(`-header cannot set "${name}": names that begin with X-Vault- are reserved`)
       headers[name] = [...(headers[name] ?? []), given.slice(cut + 1).trim()]
     }

@@ -32,7 +32,11 @@ export class Wrapping {
 
   async wrap(
     reply: string,
-    { ttlSeconds, creationPath, wrappedAccessor }: { ttlSeconds: number; creationPath: string; wrappedAccessor?: string },
+    {
+      ttlSeconds,
+      creationPath,
+      wrappedAccessor,
+    }: { ttlSeconds: number; creationPath: string; wrappedAccessor?: string },
   ): Promise<WrapInfo> {
     const creationTime = rfc3339(this.#clock.now())
     const kept: Wrapped = { reply, creation_time: creationTime, creation_path: creationPath, creation_ttl: ttlSeconds }
@@ -73,7 +77,9 @@ export class Wrapping {
 
   async lookup(text: string): Promise<Omit<Wrapped, 'reply'>> {
     const token = await this.#tokens.lookup(text)
-    const wrapped = token?.policies.includes('response-wrapping') ? await this.#storage.get<Wrapped>(token.cubbyhole) : undefined
+    const wrapped = token?.policies.includes('response-wrapping')
+      ? await this.#storage.get<Wrapped>(token.cubbyhole)
+      : undefined
     if (!wrapped) throw invalid()
     const { reply: _, ...rest } = wrapped
     return rest

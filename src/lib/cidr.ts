@@ -27,7 +27,12 @@ export function cidrWithin(inner: string, outer: readonly string[]): boolean {
   if (!parsed) return false
   return outer.some((range) => {
     const wide = parse(range)
-    return wide !== undefined && wide.family === parsed.family && wide.bits <= parsed.bits && cidrsAllow([range], parsed.address)
+    return (
+      wide !== undefined &&
+      wide.family === parsed.family &&
+      wide.bits <= parsed.bits &&
+      cidrsAllow([range], parsed.address)
+    )
   })
 }
 

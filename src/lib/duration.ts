@@ -1,6 +1,6 @@
 /** Durations as the Vault API takes and gives them. Pure. */
 
-const unitSeconds: Record<string, number> = { ns: 1e-9, us: 1e-6, 'µs': 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600, d: 86_400 }
+const unitSeconds: Record<string, number> = { ns: 1e-9, us: 1e-6, µs: 1e-6, ms: 1e-3, s: 1, m: 60, h: 3600, d: 86_400 }
 
 /**
  * Whole seconds of `90`, `"90"`, `"1h30m"`, `"2d"`; fractions are cut off. Undefined for anything else.

@@ -12,7 +12,8 @@ export interface Approved extends Allowed {
 
 export function approve(allowed: Allowed): Approved {
   const verdict = allowed.verdict
-  if (verdict?.controlGroup) throw unmet('the policy asks for an approval (control_group), which this version cannot collect')
+  if (verdict?.controlGroup)
+    throw unmet('the policy asks for an approval (control_group), which this version cannot collect')
   if (verdict?.mfaMethods && verdict.mfaMethods.length > 0) {
     throw unmet('the policy asks for a second factor (mfa_methods), which this version cannot check')
   }

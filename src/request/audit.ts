@@ -1,4 +1,5 @@
 /** The audit stages: the request before anything happens, the reply before anything leaves. Both fail closed. */
+import { builtinPluginVersion } from '#lib/version.ts'
 import type { AuditAuth, AuditEvent } from '#sdk/audit.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Approved } from './approve.ts'
@@ -10,8 +11,8 @@ import type { Wrapped } from './wrap.ts'
 declare const mark: unique symbol
 export interface Audited extends Approved {
   readonly [mark]: true
-  /** The request is on record: a refusal from here on is told by the response line alone. */
-  recorded: true
+  /** The line of the request: on its way to the disk, or there. A refusal from here on is told by the response line alone. */
+  recording: Promise<void>
 }
 declare const sendable: unique symbol
 export interface Sendable extends Wrapped {
@@ -21,15 +22,23 @@ export interface Sendable extends Wrapped {
 const nobody: AuditAuth = Object.freeze({ token_type: 'default' })
 
 export async function auditRequest(core: Core, approved: Approved): Promise<Audited> {
-  await core.audit.record({ type: 'request', at: core.clock.now(), auth: approved.auth, request: approved.record })
+  const event = { type: 'request', at: core.clock.now(), auth: approved.auth, request: approved.record } as const
   const audited = approved as Audited
-  audited.recorded = true
+  audited.recording = core.audit.record(event)
+  if (changesNothing(approved)) audited.recording.catch(() => {}) // It is awaited with the reply's line, which tells it.
+  else await audited.recording
   return audited
+}
+
+/** Then the request may wait for the disk together with its reply: nothing leaves before both are there. */
+function changesNothing({ incoming, match }: Approved): boolean {
+  const looks = incoming.operation === 'read' || incoming.operation === 'list' || incoming.operation === 'scan'
+  return looks && match?.path.readsOnly === true
 }
 
 export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable> {
   const { reply, leaseId, issued, wrapInfo } = wrapped
-  await core.audit.record({
+  const recording = core.audit.record({
     type: 'response',
     at: core.clock.now(),
     auth: issued ?? wrapped.auth,
@@ -43,6 +52,7 @@ export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable
       ...(reply.warnings && reply.warnings.length > 0 && { warnings: reply.warnings }),
     },
   })
+  await Promise.all([wrapped.recording, recording])
   return wrapped as Sendable
 }
 
@@ -59,12 +69,10 @@ export async function auditRefusal(
   const request = reached.record ?? bareRecord(incoming)
   const auth = reached.auth ?? reached.token?.auditAuth ?? nobody
   const told = { at: core.clock.now(), auth, request, ...(refusal.reason !== undefined && { reason: refusal.reason }) }
-  if (!reached.recorded) {
-    await core.audit.record({ type: 'request', ...told, error: refusal.message })
-  }
+  const recording = reached.recording ?? core.audit.record({ type: 'request', ...told, error: refusal.message })
   const error_ = refusal.code === 'permission_denied' ? oneError('permission denied') : refusal.message || refusal.code
   const response = { ...mountOf(reached), data: { error: error_ } }
-  await core.audit.record({ type: 'response', ...told, response, error: error_ })
+  await Promise.all([recording, core.audit.record({ type: 'response', ...told, response, error: error_ })])
   return refusal
 }
 
@@ -74,6 +82,7 @@ function mountOf({ mounted }: Partial<Pick<Routed, 'mounted'>>): NonNullable<Aud
     mount_point: mounted.route,
     mount_type: mounted.entry.type,
     mount_accessor: mounted.entry.accessor,
+    mount_running_plugin_version: builtinPluginVersion,
     mount_class: mounted.entry.kind === 'auth' ? 'auth' : 'secret',
   }
 }

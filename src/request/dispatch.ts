@@ -47,7 +47,9 @@ function withWarnings(reply: Reply, { unknown, replaced }: PreparedCall, arbitra
   }
   if (replaced.length > 0) {
     const names = replaced.toSorted().join(' ')
-    warnings.push(`Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [${names}]`)
+    warnings.push(
+      `Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [${names}]`,
+    )
   }
   return { ...reply, warnings }
 }

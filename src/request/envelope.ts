@@ -41,7 +41,8 @@ export function hasBody(reply: Reply): boolean {
 }
 
 export function withoutBody(incoming: Incoming, reply: Reply): Outgoing {
-  if (reply.status !== undefined && reply.status !== 204) return { status: reply.status, contentType: json, body: undefined }
+  if (reply.status !== undefined && reply.status !== 204)
+    return { status: reply.status, contentType: json, body: undefined }
   const asked = incoming.operation === 'read' || incoming.operation === 'list' || incoming.operation === 'scan'
   return asked ? emptyList : nothing
 }

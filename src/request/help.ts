@@ -3,7 +3,14 @@ import type { Field } from '#sdk/schema.ts'
 import type { Endpoint, Path, Reply, Verb } from '#sdk/engine.ts'
 import type { Routed } from './route.ts'
 
-const methods: Record<Verb, string> = { read: 'GET', list: 'LIST', scan: 'SCAN', update: 'POST', patch: 'PATCH', delete: 'DELETE' }
+const methods: Record<Verb, string> = {
+  read: 'GET',
+  list: 'LIST',
+  scan: 'SCAN',
+  update: 'POST',
+  patch: 'PATCH',
+  delete: 'DELETE',
+}
 
 export function helpReply({ mounted, match }: Routed): Reply {
   const help = match ? pathHelp(mounted!.route, match.path) : mountHelp(mounted!)
@@ -17,7 +24,9 @@ function pathHelp(route: string, { pattern, operations, about, unauthenticated, 
 }
 
 function endpointHelp(verb: Verb, { about, fields }: Endpoint): string {
-  const lines = Object.entries(fields).map(([name, field]) => `    ${name} (${fieldNotes(field)})\n        ${field.about}`)
+  const lines = Object.entries(fields).map(
+    ([name, field]) => `    ${name} (${fieldNotes(field)})\n        ${field.about}`,
+  )
   return [`${methods[verb]}: ${about}`, ...lines].join('\n')
 }
 

@@ -16,7 +16,10 @@ export interface Leased extends Answered {
 }
 
 /** The reply cannot leave: what it would have told of must not live on with nobody knowing it. */
-export async function takeBack(core: Core, { leaseId, issued, reply, wrapInfo }: Leased & { wrapInfo?: WrapInfo | undefined }): Promise<void> {
+export async function takeBack(
+  core: Core,
+  { leaseId, issued, reply, wrapInfo }: Leased & { wrapInfo?: WrapInfo | undefined },
+): Promise<void> {
   const made = [wrapInfo?.token, issued && reply.auth?.client_token].filter((text) => text !== undefined)
   for (const text of made) {
     const token = await core.tokens.lookup(text)

@@ -28,7 +28,8 @@ export async function filterListing(core: Core, reserved: Reserved, reply: Reply
   if (verdict.keysFilterPath === undefined) return some === keys ? reply : withKeys(reply, some)
   const template = parseTemplate(verdict.keysFilterPath)
   if (!template) {
-    const reason = 'list_scan_response_keys_filter_path is not understood: use {{ .path }}, {{ .key }} and {{ .path | replace "a" "b" }}'
+    const reason =
+      'list_scan_response_keys_filter_path is not understood: use {{ .path }}, {{ .key }} and {{ .path | replace "a" "b" }}'
     throw new ApiError('permission_denied', 'permission denied', { reason })
   }
   const acl = await aclOf(core, token)
@@ -42,7 +43,9 @@ export async function filterListing(core: Core, reserved: Reserved, reply: Reply
 function withKeys(reply: Reply, keys: unknown[]): Reply {
   const info = reply.data?.['key_info']
   const shown = new Set(keys)
-  const rest = isObject(info) ? { key_info: Object.fromEntries(Object.entries(info).filter(([key]) => shown.has(key))) } : {}
+  const rest = isObject(info)
+    ? { key_info: Object.fromEntries(Object.entries(info).filter(([key]) => shown.has(key))) }
+    : {}
   return { ...reply, data: { ...reply.data, ...rest, keys } }
 }
 

@@ -10,12 +10,14 @@ export async function login(core: Core, leased: Leased, grant: Grant): Promise<L
   if (!mounted || mounted.entry.kind !== 'auth') {
     throw new ApiError('internal', 'internal error', { reason: 'a grant from a mount that is no auth method' })
   }
-  const entity = grant.alias && (await core.identity.entityOf({
-    ...grant.alias,
-    mountAccessor: mounted.entry.accessor,
-    mountType: mounted.entry.type,
-    mountPath: mounted.route,
-  }))
+  const entity =
+    grant.alias &&
+    (await core.identity.entityOf({
+      ...grant.alias,
+      mountAccessor: mounted.entry.accessor,
+      mountType: mounted.entry.type,
+      mountPath: mounted.route,
+    }))
   const issued = await core.tokens.login({
     grant,
     path: incoming.path,

@@ -27,7 +27,8 @@ export class InFlight {
   }
 
   async during<T>(routed: Routed, go: (admitted: Admitted) => Promise<T>): Promise<T> {
-    if (this.#count >= MAX_IN_FLIGHT) throw new ApiError('too_many_requests', 'too many requests are going on; try again')
+    if (this.#count >= MAX_IN_FLIGHT)
+      throw new ApiError('too_many_requests', 'too many requests are going on; try again')
     this.#count += 1
     try {
       return await go(routed as Admitted)

@@ -18,11 +18,14 @@ export interface Reserved extends Audited {
 export async function reserve<T>(core: Core, audited: Audited, go: (reserved: Reserved) => Promise<T>): Promise<T> {
   const reserved = audited as Reserved
   const { token, mounted, incoming } = audited
-  reserved.slot = token && mounted && core.leases.reserve({
-    path: incoming.path,
-    token,
-    mount: { accessor: mounted.entry.accessor, settings: mounted.mount.settings() },
-  })
+  reserved.slot =
+    token &&
+    mounted &&
+    core.leases.reserve({
+      path: incoming.path,
+      token,
+      mount: { accessor: mounted.entry.accessor, settings: mounted.mount.settings() },
+    })
   try {
     return await go(reserved)
   } finally {

@@ -1,6 +1,7 @@
 /** Path → mount, endpoint, fields. Says nothing yet of what it did not find: only who may know learns that, in dispatch. */
 import type { Mounted } from '#core/mounts/mounts.ts'
 import type { Match } from '#core/mounts/paths.ts'
+import { builtinPluginVersion } from '#lib/version.ts'
 import type { AuditEvent } from '#sdk/audit.ts'
 import type { Endpoint, Verb } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -31,6 +32,7 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
     mount_point: mounted?.route,
     mount_type: mounted?.entry.type,
     mount_accessor: mounted?.entry.accessor,
+    mount_running_version: mounted && builtinPluginVersion,
     mount_class: mounted && (mounted.entry.kind === 'auth' ? 'auth' : 'secret'),
     client_token: incoming.token,
     namespace: { id: 'root' },

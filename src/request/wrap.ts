@@ -16,7 +16,14 @@ export async function wrap(core: Core, leased: Leased): Promise<Wrapped> {
   const wrapped = leased as Wrapped
   const { incoming, reply } = leased
   wrapped.wrapInfo = reply.wrapInfo
-  if (reply.wrapInfo || incoming.wrapTtlSeconds === undefined || reply.raw || !hasBody(reply) || isEmptyListing(incoming, reply)) return wrapped
+  if (
+    reply.wrapInfo ||
+    incoming.wrapTtlSeconds === undefined ||
+    reply.raw ||
+    !hasBody(reply) ||
+    isEmptyListing(incoming, reply)
+  )
+    return wrapped
   const accessor = reply.auth?.accessor ?? reply.accessor
   wrapped.wrapInfo = await core.wrapping.wrap(content(leased, undefined), {
     ttlSeconds: incoming.wrapTtlSeconds,
@@ -28,7 +35,8 @@ export async function wrap(core: Core, leased: Leased): Promise<Wrapped> {
 
 export function send(sendable: Sendable): Outgoing {
   const { incoming, reply, wrapInfo, match } = sendable
-  if (reply.raw) return { status: reply.raw.status ?? reply.status ?? 200, contentType: reply.raw.contentType, body: reply.raw.body }
+  if (reply.raw)
+    return { status: reply.raw.status ?? reply.status ?? 200, contentType: reply.raw.contentType, body: reply.raw.body }
   if (!hasBody(reply) || isEmptyListing(incoming, reply)) return withoutBody(incoming, reply)
   return jsonReply(wrapInfo ? 200 : (reply.status ?? 200), content(sendable, wrapInfo, match?.path.repeatsData))
 }

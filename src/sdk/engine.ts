@@ -164,6 +164,11 @@ export interface Path {
   seesToken?: true
   /** The members of `data` stand at the top of the reply as well, as old clients of some `sys/` paths expect. */
   repeatsData?: true
+  /**
+   * Its read, list and scan handlers change nothing anywhere, not even outside. Such a request needs to be on record before
+   * its reply leaves, not before the handler looks: both lines then share one wait for the disk.
+   */
+  readsOnly?: true
   /** Takes any names in the body: none is told as unknown. */
   arbitrary?: true
   /** Tells create from update, for policies. Without it a change is always an update. */

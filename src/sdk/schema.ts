@@ -97,7 +97,9 @@ function convert(field: Field, given: unknown): Converted {
       return toPairs(given)
     case 'map': {
       const object = typeof given === 'string' ? parseObject(given) : given
-      return isObject(object) ? good(object) : bad(`'' expected type 'map[string]interface {}', got unconvertible type '${goType(given)}'`)
+      return isObject(object)
+        ? good(object)
+        : bad(`'' expected type 'map[string]interface {}', got unconvertible type '${goType(given)}'`)
     }
     case 'any':
       return good(given)
@@ -111,7 +113,14 @@ function toText(choices: readonly string[] | undefined, given: unknown): Convert
 }
 
 function toInteger({ min, max }: { min?: number; max?: number }, given: unknown): Converted {
-  const number = typeof given === 'string' && /^[+-]?\d+$/.test(given) ? Number(given) : given === '' ? 0 : typeof given === 'boolean' ? Number(given) : given
+  const number =
+    typeof given === 'string' && /^[+-]?\d+$/.test(given)
+      ? Number(given)
+      : given === ''
+        ? 0
+        : typeof given === 'boolean'
+          ? Number(given)
+          : given
   if (typeof number === 'string') return bad(`'' cannot parse value as 'int': strconv.ParseInt: invalid syntax`)
   if (typeof number !== 'number' || !Number.isSafeInteger(Math.trunc(number))) {
     return bad(`'' expected type 'int', got unconvertible type '${goType(given)}'`)
@@ -142,7 +151,9 @@ function toStrings(given: unknown): Converted {
     return text === undefined ? bad('expected a list of strings') : good([text])
   }
   const list = given.map(scalarText)
-  return list.every((part) => part !== undefined) ? good(list.map((part) => part.trim())) : bad('expected a list of strings')
+  return list.every((part) => part !== undefined)
+    ? good(list.map((part) => part.trim()))
+    : bad('expected a list of strings')
 }
 
 /** `{"a":"1"}`, `"a=1,b=2"`, `["a=1"]` or the JSON text of an object. */

@@ -37,7 +37,11 @@ export function auditPaths(devices: AuditDevices): Path[] {
     {
       pattern: 'audit-hash/*path',
       repeatsData: true,
-      operations: { update: endpoint('Hash a text, to look for it in the lines of a device.', hashFields, (call) => hash(devices, call)) },
+      operations: {
+        update: endpoint('Hash a text, to look for it in the lines of a device.', hashFields, (call) =>
+          hash(devices, call),
+        ),
+      },
     },
   ]
 }
@@ -54,6 +58,7 @@ async function disable(devices: AuditDevices, { data }: Call<{ path: typeof path
 }
 
 async function hash(devices: AuditDevices, { data }: Call<typeof hashFields>): Promise<Reply> {
-  if (data.input === undefined || data.input === '') throw new ApiError('invalid_request', 'the "input" parameter is empty')
+  if (data.input === undefined || data.input === '')
+    throw new ApiError('invalid_request', 'the "input" parameter is empty')
   return { data: { hash: devices.hash(data.path, data.input) } }
 }

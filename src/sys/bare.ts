@@ -59,14 +59,20 @@ export function barePaths(services: BareServices): Path[] {
       pattern: 'sys/init',
       unauthenticated: true,
       operations: {
-        read: endpoint('Whether the server is initialised.', noFields, async () => bare({ initialized: services.status().initialized })),
-        update: endpoint('Initialise it: make the keys and the first token.', initFields, (call) => initialize(services, call)),
+        read: endpoint('Whether the server is initialised.', noFields, async () =>
+          bare({ initialized: services.status().initialized }),
+        ),
+        update: endpoint('Initialise it: make the keys and the first token.', initFields, (call) =>
+          initialize(services, call),
+        ),
       },
     },
     {
       pattern: 'sys/seal-status',
       unauthenticated: true,
-      operations: { read: endpoint('Sealed or not, and how far unsealing is.', noFields, async () => sealStatus(services)) },
+      operations: {
+        read: endpoint('Sealed or not, and how far unsealing is.', noFields, async () => sealStatus(services)),
+      },
     },
     {
       pattern: 'sys/unseal',
@@ -77,7 +83,9 @@ export function barePaths(services: BareServices): Path[] {
       pattern: 'sys/health',
       unauthenticated: true,
       operations: {
-        read: endpoint('For load balancers: the status says it all.', healthFields, async (call) => health(services, call)),
+        read: endpoint('For load balancers: the status says it all.', healthFields, async (call) =>
+          health(services, call),
+        ),
       },
     },
     {
@@ -94,7 +102,10 @@ function bare(data: Record<string, unknown>, status = 200): Reply {
 
 async function initialize(services: BareServices, { data }: Call<typeof initFields>): Promise<Reply> {
   if (data.pgp_keys || data.recovery_pgp_keys || data.root_token_pgp_key) {
-    throw new ApiError('invalid_request', 'encrypting shares to PGP keys is not available in this version: leave pgp_keys out')
+    throw new ApiError(
+      'invalid_request',
+      'encrypting shares to PGP keys is not available in this version: leave pgp_keys out',
+    )
   }
   const { shares, recoveryShares, rootToken } = await services.initialize({
     shares: data.secret_shares,
@@ -185,5 +196,11 @@ function health(services: BareServices, { data }: Call<typeof healthFields>): Re
 }
 
 function leader(): Reply {
-  return bare({ ha_enabled: false, is_self: false, active_time: GO_ZERO_TIME, leader_address: '', leader_cluster_address: '' })
+  return bare({
+    ha_enabled: false,
+    is_self: false,
+    active_time: GO_ZERO_TIME,
+    leader_address: '',
+    leader_cluster_address: '',
+  })
 }

@@ -25,25 +25,35 @@ export function capabilityPaths(services: CapabilityServices): Path[] {
     {
       pattern: 'capabilities',
       repeatsData: true,
-      operations: { update: endpoint('What a token may do.', ofToken, (call) => byToken(services, call, call.data.token)) },
+      operations: {
+        update: endpoint('What a token may do.', ofToken, (call) => byToken(services, call, call.data.token)),
+      },
     },
     {
       pattern: 'capabilities-self',
       repeatsData: true,
       seesToken: true,
       operations: {
-        update: endpoint('What the token of this request may do.', ofToken, (call) => byToken(services, call, call.data.token || call.token)),
+        update: endpoint('What the token of this request may do.', ofToken, (call) =>
+          byToken(services, call, call.data.token || call.token),
+        ),
       },
     },
     {
       pattern: 'capabilities-accessor',
       repeatsData: true,
-      operations: { update: endpoint('What the token of an accessor may do.', ofAccessor, (call) => byAccessor(services, call)) },
+      operations: {
+        update: endpoint('What the token of an accessor may do.', ofAccessor, (call) => byAccessor(services, call)),
+      },
     },
   ]
 }
 
-async function byToken(services: CapabilityServices, { data }: Call<typeof ofToken>, text: string | undefined): Promise<Reply> {
+async function byToken(
+  services: CapabilityServices,
+  { data }: Call<typeof ofToken>,
+  text: string | undefined,
+): Promise<Reply> {
   if (!text) throw new ApiError('invalid_request', 'no token given')
   const found = await services.tokens.lookup(text)
   if (!found) throw new ApiError('invalid_request', 'invalid token')
@@ -62,7 +72,12 @@ async function answer(services: CapabilityServices, of: Token, asked: string[] |
   const acl = await aclOf(services, of)
   const data: Record<string, unknown> = {}
   for (const each of asked) {
-    Object.defineProperty(data, each, { value: acl.capabilities(each), enumerable: true, configurable: true, writable: true })
+    Object.defineProperty(data, each, {
+      value: acl.capabilities(each),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    })
   }
   if (asked.length === 1) data['capabilities'] = acl.capabilities(asked[0]!)
   return { data }

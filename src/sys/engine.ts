@@ -11,7 +11,8 @@ import { policyPaths } from './policies.ts'
 import { type SealServices, sealPaths } from './seal.ts'
 import { wrappingPaths } from './wrapping.ts'
 
-export interface SystemServices extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices {
+export interface SystemServices
+  extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
 }

@@ -28,7 +28,9 @@ export function internalPaths(services: InternalServices): Path[] {
       pattern: 'internal/ui/mounts/*path',
       unauthenticated: true,
       seesToken: true,
-      operations: { read: endpoint('The mount that answers for a path.', pathFields, (call) => ofPath(services, call)) },
+      operations: {
+        read: endpoint('The mount that answers for a path.', pathFields, (call) => ofPath(services, call)),
+      },
     },
   ]
 }
@@ -45,7 +47,9 @@ async function visible(services: InternalServices, call: Call): Promise<Reply> {
   const view = async (kind: 'auth' | 'secret') => {
     const seen = (await services.mounts.all(kind)).filter(shown)
     // Without a token only what a log-in page needs is told.
-    return Object.fromEntries(seen.map((mounted) => [mounted.entry.path, acl ? describeMount(mounted) : brief(mounted)]))
+    return Object.fromEntries(
+      seen.map((mounted) => [mounted.entry.path, acl ? describeMount(mounted) : brief(mounted)]),
+    )
   }
   return { data: { auth: await view('auth'), secret: await view('secret') } }
 }
@@ -59,8 +63,11 @@ async function ofPath(services: InternalServices, call: Call<typeof pathFields>)
   const acl = await callersAcl(services, call)
   const mounted = await services.mounts.find(path)
   // One text whether the mount is missing or hidden: the answer must not tell which mounts there are.
-  if (!acl || !mounted || !(acl.mayReachBelow(mounted.route))) {
-    throw new ApiError('permission_denied', `preflight capability check returned 403, please ensure client's policies grant access to path "${path.endsWith('/') ? path : `${path}/`}"`)
+  if (!acl || !mounted || !acl.mayReachBelow(mounted.route)) {
+    throw new ApiError(
+      'permission_denied',
+      `preflight capability check returned 403, please ensure client's policies grant access to path "${path.endsWith('/') ? path : `${path}/`}"`,
+    )
   }
   return { data: { ...describeMount(mounted), path: mounted.route } }
 }

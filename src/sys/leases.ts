@@ -52,25 +52,30 @@ export function leasePaths({ leases }: LeaseServices): Path[] {
     { pattern: 'leases/revoke/*url_lease_id', operations: { update: revoke } },
     { pattern: 'revoke', operations: { update: revoke } },
     { pattern: 'revoke/*url_lease_id', operations: { update: revoke } },
-    ...['leases/revoke-prefix/*prefix', 'revoke-prefix/*prefix'].map(
-      (pattern): Path => ({
-        pattern,
-        sudo: true,
-        operations: { update: endpoint('Take back all below a prefix.', prefixFields, (call) => revokeBelow(leases, call, false)) },
-      }),
-    ),
-    ...['leases/revoke-force/*prefix', 'revoke-force/*prefix'].map(
-      (pattern): Path => ({
-        pattern,
-        sudo: true,
-        operations: {
-          update: endpoint('Forget all below a prefix, even what cannot be taken back.', prefixFields, (call) => revokeBelow(leases, call, true)),
-        },
-      }),
-    ),
+    ...['leases/revoke-prefix/*prefix', 'revoke-prefix/*prefix'].map((pattern): Path => ({
+      pattern,
+      sudo: true,
+      operations: {
+        update: endpoint('Take back all below a prefix.', prefixFields, (call) => revokeBelow(leases, call, false)),
+      },
+    })),
+    ...['leases/revoke-force/*prefix', 'revoke-force/*prefix'].map((pattern): Path => ({
+      pattern,
+      sudo: true,
+      operations: {
+        update: endpoint('Forget all below a prefix, even what cannot be taken back.', prefixFields, (call) =>
+          revokeBelow(leases, call, true),
+        ),
+      },
+    })),
     {
       pattern: 'leases/tidy',
-      operations: { update: endpoint('Remove what points nowhere.', noFields, async () => { await leases.tidy(); return {} }) },
+      operations: {
+        update: endpoint('Remove what points nowhere.', noFields, async () => {
+          await leases.tidy()
+          return {}
+        }),
+      },
     },
   ]
 }

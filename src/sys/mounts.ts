@@ -15,11 +15,22 @@ export interface MountServices {
 const path = { type: 'string', about: 'Where it is mounted, e.g. `secret` or `team/kv`.', required: true } as const
 
 const configFields = {
-  default_lease_ttl: { type: 'duration', about: 'How long leases and tokens of this mount last. 0: the system default.' },
+  default_lease_ttl: {
+    type: 'duration',
+    about: 'How long leases and tokens of this mount last. 0: the system default.',
+  },
   max_lease_ttl: { type: 'duration', about: 'How long they may be renewed for. 0: the system maximum.' },
   force_no_cache: { type: 'boolean', about: 'Accepted for compatibility; caches here are always coherent.' },
-  listing_visibility: { type: 'string', about: '`unauth` shows the mount to people who have not logged in.', choices: ['', 'hidden', 'unauth'] },
-  token_type: { type: 'string', about: 'Kind of tokens an auth method gives.', choices: ['', 'default-service', 'default-batch', 'service', 'batch'] },
+  listing_visibility: {
+    type: 'string',
+    about: '`unauth` shows the mount to people who have not logged in.',
+    choices: ['', 'hidden', 'unauth'],
+  },
+  token_type: {
+    type: 'string',
+    about: 'Kind of tokens an auth method gives.',
+    choices: ['', 'default-service', 'default-batch', 'service', 'batch'],
+  },
   audit_non_hmac_request_keys: { type: 'strings', about: 'Request fields that audit lines show in clear.' },
   audit_non_hmac_response_keys: { type: 'strings', about: 'Response fields that audit lines show in clear.' },
   passthrough_request_headers: { type: 'strings', about: 'Request headers handed to the engine.' },
@@ -85,9 +96,17 @@ async function table({ mounts }: MountServices, kind: MountKind): Promise<Record
   return Object.fromEntries((await mounts.all(kind)).map((mounted) => [mounted.entry.path, describeMount(mounted)]))
 }
 
-async function readOne({ mounts }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+async function readOne(
+  { mounts }: MountServices,
+  kind: MountKind,
+  { data }: Call<{ path: typeof path }>,
+): Promise<Reply> {
   const mounted = await mounts.at(kind, data.path)
-  if (!mounted) throw new ApiError('invalid_request', `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${data.path.replace(/\/+$/, '')}/`)
+  if (!mounted)
+    throw new ApiError(
+      'invalid_request',
+      `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${data.path.replace(/\/+$/, '')}/`,
+    )
   return { data: describeMount(mounted) }
 }
 
@@ -105,7 +124,11 @@ async function enable(services: MountServices, kind: MountKind, { data }: Call<t
   return {}
 }
 
-async function readTuning({ mounts }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+async function readTuning(
+  { mounts }: MountServices,
+  kind: MountKind,
+  { data }: Call<{ path: typeof path }>,
+): Promise<Reply> {
   const mounted = await mounts.at(kind, data.path)
   if (!mounted) throw new ApiError('invalid_request', `cannot fetch sysview for path "${data.path}/"`)
   return { data: describeTuning(mounted) }
@@ -117,7 +140,11 @@ async function tune({ mounts }: MountServices, kind: MountKind, { data }: Call<t
   return {}
 }
 
-async function disable({ mounts, revokeAll }: MountServices, kind: MountKind, { data }: Call<{ path: typeof path }>): Promise<Reply> {
+async function disable(
+  { mounts, revokeAll }: MountServices,
+  kind: MountKind,
+  { data }: Call<{ path: typeof path }>,
+): Promise<Reply> {
   await mounts.disable(kind, data.path, revokeAll)
   return {}
 }

@@ -27,12 +27,18 @@ export function policyPaths(policies: Policies): Path[] {
     return {}
   })
   const write = endpoint('Write a policy.', writeFields, (call) => put(policies, call))
-  const list = endpoint('Names of all policies.', page, async ({ data }) => ({ data: { keys: await names(policies, data) } }))
+  const list = endpoint('Names of all policies.', page, async ({ data }) => ({
+    data: { keys: await names(policies, data) },
+  }))
   return [
     { pattern: 'policies/acl', operations: { list } },
     {
       pattern: 'policies/acl/:name',
-      operations: { read: endpoint('Read a policy.', { name }, (call) => read(policies, call, 'policy')), update: write, delete: remove },
+      operations: {
+        read: endpoint('Read a policy.', { name }, (call) => read(policies, call, 'policy')),
+        update: write,
+        delete: remove,
+      },
     },
     {
       pattern: 'policy',
@@ -51,18 +57,29 @@ export function policyPaths(policies: Policies): Path[] {
     {
       pattern: 'policy/:name',
       repeatsData: true,
-      operations: { read: endpoint('Read a policy.', { name }, (call) => read(policies, call, 'rules')), update: write, delete: remove },
+      operations: {
+        read: endpoint('Read a policy.', { name }, (call) => read(policies, call, 'rules')),
+        update: write,
+        delete: remove,
+      },
     },
   ]
 }
 
-async function read(policies: Policies, { data }: Call<{ name: typeof name }>, member: 'policy' | 'rules'): Promise<Reply> {
+async function read(
+  policies: Policies,
+  { data }: Call<{ name: typeof name }>,
+  member: 'policy' | 'rules',
+): Promise<Reply> {
   const { text, modified = GO_ZERO_TIME, ...rest } = found(await policies.get(data.name))
   return { data: { ...rest, modified, [member]: text } }
 }
 
 /** Names after `after`, at most `limit`. */
-async function names(policies: Policies, { after, limit }: { after: string | undefined; limit: number | undefined }): Promise<string[]> {
+async function names(
+  policies: Policies,
+  { after, limit }: { after: string | undefined; limit: number | undefined },
+): Promise<string[]> {
   const all = await policies.list()
   const rest = after === undefined ? all : all.filter((each) => each > after)
   return limit !== undefined && limit > 0 ? rest.slice(0, limit) : rest
@@ -71,8 +88,13 @@ async function names(policies: Policies, { after, limit }: { after: string | und
 async function put(policies: Policies, { data, mount: { clock } }: Call<typeof writeFields>): Promise<Reply> {
   const given = data.policy || data.rules
   if (!given) throw new ApiError('invalid_request', `'policy' parameter not supplied or empty`)
-  const expiresAt = data.expiration ? new Date(data.expiration) : data.ttl ? new Date(clock.now().getTime() + data.ttl * 1000) : undefined
-  if (expiresAt && Number.isNaN(expiresAt.getTime())) throw new ApiError('invalid_request', 'expiration is not a moment such as 2030-01-02T03:04:05Z')
+  const expiresAt = data.expiration
+    ? new Date(data.expiration)
+    : data.ttl
+      ? new Date(clock.now().getTime() + data.ttl * 1000)
+      : undefined
+  if (expiresAt && Number.isNaN(expiresAt.getTime()))
+    throw new ApiError('invalid_request', 'expiration is not a moment such as 2030-01-02T03:04:05Z')
   await policies.put(data.name, plainText(given), { cas: data.cas, casRequired: data.cas_required, expiresAt })
   return {}
 }

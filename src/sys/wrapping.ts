@@ -21,7 +21,9 @@ export function wrappingPaths(wrapping: Wrapping): Path[] {
       unauthenticated: true,
       seesToken: true,
       operations: {
-        update: endpoint('Take out what was wrapped; works once.', tokenFields, async (call) => open(await wrapping.unwrap(tokenOf(call)))),
+        update: endpoint('Take out what was wrapped; works once.', tokenFields, async (call) =>
+          open(await wrapping.unwrap(tokenOf(call))),
+        ),
       },
     },
     {
@@ -43,7 +45,8 @@ export function wrappingPaths(wrapping: Wrapping): Path[] {
 }
 
 async function wrap({ wrapped, body }: Call): Promise<Reply> {
-  if (!wrapped) throw new ApiError('invalid_request', 'endpoint requires response wrapping to be used: send X-Vault-Wrap-TTL')
+  if (!wrapped)
+    throw new ApiError('invalid_request', 'endpoint requires response wrapping to be used: send X-Vault-Wrap-TTL')
   return { data: body }
 }
 
@@ -55,7 +58,10 @@ function tokenOf({ data, token }: Call<typeof tokenFields>): string {
 
 /** The reply goes out to the letter; its contents are told to the audit as this reply's. */
 function open(reply: string): Reply {
-  const { data, auth } = JSON.parse(reply) as { data: Record<string, unknown> | null; auth: Record<string, unknown> | null }
+  const { data, auth } = JSON.parse(reply) as {
+    data: Record<string, unknown> | null
+    auth: Record<string, unknown> | null
+  }
   return { raw: { contentType: 'application/json', body: reply }, data: { ...data, ...(auth && { auth }) } }
 }
 

@@ -57,6 +57,18 @@ test('both POST and DELETE destroy, by secret id and by accessor', async () => {
   }
 })
 
+test('a wrapped secret id can be destroyed by the accessor beside its wrapping token, before anybody takes it out', async () => {
+  await using server = await startAppRole()
+  const roleId = await makeRole(server, 'web')
+  const wrapped = await server.send('POST', `${ROLE}/secret-id`, {}, { headers: { 'x-vault-wrap-ttl': '60' } })
+  assert.equal(wrapped.body.data, null)
+  const { token, wrapped_accessor: accessor } = wrapped.body.wrap_info
+  assert.equal((await server.write(`${ROLE}/secret-id-accessor/destroy`, { secret_id_accessor: accessor })).status, 204)
+  const { data } = (await server.write('sys/wrapping/unwrap', {}, token)).body
+  assert.equal(data.secret_id_accessor, accessor)
+  assertInvalid(await logIn(server, roleId, data.secret_id))
+})
+
 test('a secret id may be given, once for each role', async () => {
   await using server = await startAppRole()
   for (const name of ['web', 'other']) {

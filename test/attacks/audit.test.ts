@@ -16,8 +16,14 @@ test('the ledger tells who did what, from the first request on, and its chain ho
 
   const trail = await server.trail()
   const [read, answered, refused, told] = trail.slice(-4)
-  assert.deepEqual([read.type, read.request.operation, read.request.path, read.auth.display_name], ['request', 'read', 'secret/data/app', 'token-web'])
-  assert.deepEqual(read.auth.policy_results.granting_policies.map((each: any) => each.name), ['app'])
+  assert.deepEqual(
+    [read.type, read.request.operation, read.request.path, read.auth.display_name],
+    ['request', 'read', 'secret/data/app', 'token-web'],
+  )
+  assert.deepEqual(
+    read.auth.policy_results.granting_policies.map((each: any) => each.name),
+    ['app'],
+  )
   assert.equal(answered.request.id, read.request.id)
   assert.match(answered.response.data.data.password, /^hmac-sha256:[0-9a-f]{64}$/)
   assert.deepEqual([refused.type, told.type, refused.auth.policy_results.allowed], ['request', 'response', false])
@@ -36,7 +42,9 @@ test('no secret, token or share stands in the ledger or the log in clear', async
   const wrapped = await server.send('GET', 'secret/data/app', undefined, { headers: { 'x-vault-wrap-ttl': '60' } })
   await server.write('sys/wrapping/unwrap', { token: wrapped.body.wrap_info.token }, null)
   const files = await readdir(server.ledgerFolder)
-  const all = (await Promise.all(files.map((name) => readFile(path.join(server.ledgerFolder, name), 'utf8')))).join('') + server.logged.join('')
+  const all =
+    (await Promise.all(files.map((name) => readFile(path.join(server.ledgerFolder, name), 'utf8')))).join('') +
+    server.logged.join('')
   for (const secret of ['opensesame', '271828182845', token, server.unsealKey, wrapped.body.wrap_info.token]) {
     assert.ok(!all.includes(secret), 'a secret stands in clear')
   }

@@ -18,7 +18,16 @@ async function assertKept(server: TestServer): Promise<void> {
 test('JSON that is broken, no object, too deep or not UTF-8 is refused with 400', async () => {
   await using server = await withSecret()
   const deep = `${'{"a":'.repeat(600)}1${'}'.repeat(600)}`
-  for (const body of ['{"data":', '[1]', '"text"', '1', 'null x', '{"data":{"a":1}} trailing', deep, '{"a":"\ud800"'.slice(0, 5)]) {
+  for (const body of [
+    '{"data":',
+    '[1]',
+    '"text"',
+    '1',
+    'null x',
+    '{"data":{"a":1}} trailing',
+    deep,
+    '{"a":"\ud800"'.slice(0, 5),
+  ]) {
     const answer = await server.send('POST', 'secret/data/app', body)
     assert.equal(answer.status, 400, body.slice(0, 40))
     assert.equal(typeof answer.body.errors[0], 'string')
@@ -125,7 +134,12 @@ test('a child ends with its parent, at once', async () => {
 test('a sealed server answers nothing but its state, and goes on when unsealed', async () => {
   await using server = await withSecret()
   assert.equal((await server.write('sys/seal', {})).status, 204)
-  for (const [method, where] of [['GET', 'secret/data/app'], ['POST', 'auth/token/create'], ['GET', 'sys/mounts'], ['LIST', 'secret/metadata']] as const) {
+  for (const [method, where] of [
+    ['GET', 'secret/data/app'],
+    ['POST', 'auth/token/create'],
+    ['GET', 'sys/mounts'],
+    ['LIST', 'secret/metadata'],
+  ] as const) {
     const answer = await server.send(method, where, method === 'POST' ? {} : undefined)
     assert.equal(answer.status, 503)
     assert.deepEqual(answer.body, { errors: ['Vault is sealed'] })

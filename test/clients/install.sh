@@ -9,6 +9,7 @@ root=$(CDPATH='' cd "$here/../.." && pwd)
 cache=$root/node_modules/.cache/strongroom-clients
 lock=$cache/lock
 LOCK_WAIT_SECONDS=900
+GO_MINOR_NEEDED=25 # as go/go.mod says
 exec </dev/null
 
 fail() {
@@ -54,16 +55,20 @@ install_hvac() {
 }
 
 install_go_client() {
-  command -v go >/dev/null || fail 'go is missing (1.25 or newer)'
-  local wanted
-  wanted="$(cd "$here/go" && GOTOOLCHAIN=local go version 2>&1) $(digest "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum")"
+  # A toolchain is never fetched: a Go that is too old is told as such.
+  export GOTOOLCHAIN=local GOWORK=off CGO_ENABLED=0
+  command -v go >/dev/null || fail "go is missing (1.$GO_MINOR_NEEDED or newer)"
+  local version minor wanted
+  version=$(go env GOVERSION)
+  minor=${version#go1.}
+  minor=${minor%%[!0-9]*}
+  [ "${minor:-0}" -ge "$GO_MINOR_NEEDED" ] || fail "go 1.$GO_MINOR_NEEDED or newer is needed, found $version"
+  wanted="$version $(digest "$here"/go/*.go "$here/go/go.mod" "$here/go/go.sum")"
   [ "$(cat "$cache/go/installed" 2>/dev/null)" = "$wanted" ] && [ -x "$cache/go/client" ] && return
   rm -rf "$cache/go"
   mkdir -p "$cache/go" || fail "cannot make $cache/go"
-  # A toolchain is never fetched: a Go that is too old is told as such.
-  run 'downloading the Go client' env -C "$here/go" GOTOOLCHAIN=local go mod download
-  run 'building the Go client' env -C "$here/go" GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off \
-    go build -mod=readonly -buildvcs=false -o "$cache/go/client" .
+  run 'downloading the Go client' go -C "$here/go" mod download
+  run 'building the Go client' go -C "$here/go" build -mod=readonly -buildvcs=false -o "$cache/go/client" .
   echo "$wanted" > "$cache/go/installed"
   echo 'test/clients: the Go client is built'
 }

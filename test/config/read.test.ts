@@ -126,7 +126,7 @@ test('what cannot be used is refused with file, line and column', () => {
     [`${tcp}\n${memory}\nseal "a" {}\nseal "b" {}`, 'c:4:1: more than one seal is configured; the first is at c:3:1'],
     [`${tcp}\n${memory}\nmax_lease_ttl = "soon"`, 'c:3:1: max_lease_ttl is a duration such as "768h", not "soon"'],
     [`${tcp}\n${memory}\nmax_lease_ttl = "-1h"`, 'c:3:1: max_lease_ttl is a duration such as "768h", not "-1h"'],
-    [`${tcp}\n${memory}\nmax_lease_ttl = true`, 'c:3:1: max_lease_ttl is a text'],
+    [`${tcp}\n${memory}\nmax_lease_ttl = true`, 'c:3:1: max_lease_ttl is a text or a number'],
     [`${tcp}\n${memory}\nledger {}`, 'c:3:1: ledger needs a path'],
     [
       `{"storage": {"inmem": {}},\n "listener": {"udp": {}}}`,

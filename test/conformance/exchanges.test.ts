@@ -10,7 +10,10 @@ const results = await replay(loadExchanges(), complete)
 for (const [area, cases] of Map.groupBy(results, (result: CaseResult) => result.area)) {
   test(`recorded exchanges: all ${cases.length} cases of ${area} agree`, () => {
     const differing = cases.filter((each) => each.differences.length > 0)
-    assert.deepEqual(differing.map(({ name, differences }) => ({ name, differences })), [])
+    assert.deepEqual(
+      differing.map(({ name, differences }) => ({ name, differences })),
+      [],
+    )
   })
 }
 

@@ -37,7 +37,10 @@ export interface CaseResult {
 
 export function loadExchanges(): Exchange[] {
   const text = gunzipSync(readFileSync('test/data/exchanges.jsonl.gz')).toString('utf8')
-  return text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Exchange)
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Exchange)
 }
 
 /** @param areas  only these; all if undefined */
@@ -57,7 +60,12 @@ async function replaySession(session: readonly Exchange[], results: Map<string, 
   await using server = await startServer({ ready: false })
   const captured = new Map<number, string>()
   for (const exchange of session) {
-    const result = results.get(exchange.case) ?? { name: exchange.case, area: areaOf(exchange), exchanges: 0, differences: [] }
+    const result = results.get(exchange.case) ?? {
+      name: exchange.case,
+      area: areaOf(exchange),
+      exchanges: 0,
+      differences: [],
+    }
     results.set(exchange.case, result)
     result.exchanges += 1
     const answer = await repeat(server, exchange, captured)
@@ -74,7 +82,9 @@ async function replaySession(session: readonly Exchange[], results: Map<string, 
 
 function repeat(server: TestServer, exchange: Exchange, captured: Map<number, string>): Promise<Answer> {
   const fill = (text: string) => filled(text, captured)
-  const headers = Object.fromEntries(Object.entries(exchange.headers ?? {}).map(([name, value]) => [name.toLowerCase(), fill(value)]))
+  const headers = Object.fromEntries(
+    Object.entries(exchange.headers ?? {}).map(([name, value]) => [name.toLowerCase(), fill(value)]),
+  )
   if (exchange.token !== undefined) headers['x-vault-token'] = fill(exchange.token)
   const body = exchange.body === undefined ? undefined : fill(exchange.body)
   return sendTo(server.port, exchange.method, encodeURI(decodeURI(fill(exchange.path))), body, headers)
@@ -91,11 +101,14 @@ function at(value: any, place: string): unknown {
 function compare(exchange: Exchange, answer: Answer, fill: (text: string) => string): string[] {
   const differences: string[] = []
   if (answer.status !== exchange.status) {
-    return [`status ${answer.status}, recorded ${exchange.status}${answer.status >= 400 ? ` (${answer.text.trim().slice(0, 200)})` : ''}`]
+    return [
+      `status ${answer.status}, recorded ${exchange.status}${answer.status >= 400 ? ` (${answer.text.trim().slice(0, 200)})` : ''}`,
+    ]
   }
   if (exchange.text) return answer.body === undefined ? [] : ['answered JSON where text was recorded']
   if (exchange.shape !== undefined) differences.push(...compareShape(exchange.shape, answer.body, '', fill))
-  else if (answer.text !== '' && exchange.method !== 'HEAD') differences.push(`a body where none was recorded: ${answer.text.slice(0, 100)}`)
+  else if (answer.text !== '' && exchange.method !== 'HEAD')
+    differences.push(`a body where none was recorded: ${answer.text.slice(0, 100)}`)
   for (const name of ['errors', 'warnings'] as const) {
     const wanted = (exchange[name] ?? []).map(fill).map(neutral)
     const given = ((answer.body?.[name] ?? []) as string[]).map(neutral)
@@ -117,7 +130,8 @@ function compareShape(shape: unknown, value: unknown, place: string, fill: (text
   if (kind === 'list') {
     const shapes = shape as unknown[]
     const elements = value as unknown[]
-    if ((shapes.length === 0) !== (elements.length === 0)) return [`${place} has ${elements.length} elements, recorded ${shapes.length === 0 ? 'none' : 'some'}`]
+    if ((shapes.length === 0) !== (elements.length === 0))
+      return [`${place} has ${elements.length} elements, recorded ${shapes.length === 0 ? 'none' : 'some'}`]
     return elements.flatMap((element, index) => {
       const fits = shapes.some((each) => compareShape(each, element, place, fill).length === 0)
       return fits ? [] : [`${place}[${index}] fits no recorded element`]

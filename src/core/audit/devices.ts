@@ -7,6 +7,7 @@ import type { AuditDevice, AuditDeviceKind } from '#sdk/audit.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage } from '#sdk/storage.ts'
 import type { Audit } from './audit.ts'
+import { formatOptions } from './options.ts'
 
 interface DeviceEntry {
   path: string
@@ -59,11 +60,14 @@ export class AuditDevices {
   async enable(givenPath: string, spec: DeviceSpec): Promise<void> {
     const path = devicePath(givenPath)
     if (path === LEDGER) throw new ApiError('invalid_request', 'path already in use')
-    if (!Object.hasOwn(this.#kinds, spec.type)) throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
+    if (!Object.hasOwn(this.#kinds, spec.type))
+      throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
+    formatOptions(spec.options) // Refused now, rather than at every start from now on.
     const entry: DeviceEntry = { ...spec, path, key: randomBytes(32).toString('base64') }
     await this.#storage.update<DeviceEntry[]>('devices', (entries = []) => {
       if (entries.some((each) => each.path === path)) throw new ApiError('invalid_request', 'path already in use')
-      if (entries.length >= MAX_DEVICES) throw new ApiError('invalid_request', `no more than ${MAX_DEVICES} audit devices`)
+      if (entries.length >= MAX_DEVICES)
+        throw new ApiError('invalid_request', `no more than ${MAX_DEVICES} audit devices`)
       return [...entries, entry]
     })
     try {
@@ -89,7 +93,8 @@ export class AuditDevices {
 
   async describe(): Promise<Record<string, unknown>> {
     const entries = (await this.#entries()).map(({ path, type, description, options, local }) => [
-      path, { description, local, options, path, type },
+      path,
+      { description, local, options, path, type },
     ])
     return Object.fromEntries(entries)
   }
@@ -101,9 +106,7 @@ export class AuditDevices {
     const device = await (await load()).kind.open(options)
     this.#audit.add(entry.path, device, {
       key: createSecretKey(entry.key, 'base64'),
-      logRaw: options['log_raw'] === 'true',
-      hmacAccessor: options['hmac_accessor'] !== 'false',
-      elideListResponses: options['elide_list_responses'] === 'true',
+      ...formatOptions(options),
     })
   }
 
@@ -116,7 +119,10 @@ export class AuditDevices {
   }
 
   async #ledgerKey(): Promise<KeyObject> {
-    await this.#storage.update<{ key: string }>('ledger', (entry) => entry ?? { key: randomBytes(32).toString('base64') })
+    await this.#storage.update<{ key: string }>(
+      'ledger',
+      (entry) => entry ?? { key: randomBytes(32).toString('base64') },
+    )
     return createSecretKey((await this.#storage.get<{ key: string }>('ledger'))!.key, 'base64')
   }
 }

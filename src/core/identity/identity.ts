@@ -79,7 +79,8 @@ export class Identity {
     const known = await this.#storage.getShared<{ entity: string }>(aliasKey(alias))
     const entity = known && (await this.get(known.entity))
     const current = entity && sameMetadata(entity, alias) ? entity : await this.#remember(alias)
-    if (current.disabled) throw new ApiError('permission_denied', 'permission denied', { reason: 'the entity is disabled' })
+    if (current.disabled)
+      throw new ApiError('permission_denied', 'permission denied', { reason: 'the entity is disabled' })
     return current
   }
 
@@ -122,9 +123,15 @@ export class Identity {
   }
 
   /** Make one, or change the one of this id or name. */
-  async write(which: { id?: string | undefined; name?: string | undefined }, change: EntityChange): Promise<{ entity: EntityEntry; made: boolean }> {
+  async write(
+    which: { id?: string | undefined; name?: string | undefined },
+    change: EntityChange,
+  ): Promise<{ entity: EntityEntry; made: boolean }> {
     return this.#storage.transact(async (transaction) => {
-      const named = which.id === undefined && which.name !== undefined ? await transaction.get<{ id: string }>(nameKey(which.name)) : undefined
+      const named =
+        which.id === undefined && which.name !== undefined
+          ? await transaction.get<{ id: string }>(nameKey(which.name))
+          : undefined
       const id = which.id ?? named?.id
       const there = id === undefined ? undefined : await transaction.get<EntityEntry>(`entity/${id}`)
       if (which.id !== undefined && !there) throw new ApiError('invalid_request', 'entity not found from id')
@@ -155,7 +162,9 @@ export class Identity {
       const there = known && (await transaction.get<EntityEntry>(`entity/${known.entity}`))
       const entity = there ?? this.#newEntity(undefined)
       const at = rfc3339(this.#clock.now())
-      const kept = entity.aliases.find((each) => each.name === alias.name && each.mount_accessor === alias.mountAccessor)
+      const kept = entity.aliases.find(
+        (each) => each.name === alias.name && each.mount_accessor === alias.mountAccessor,
+      )
       const current: AliasEntry = {
         id: kept?.id ?? randomUUID(),
         name: alias.name,
@@ -188,19 +197,31 @@ export class Identity {
     return {
       id: randomUUID(),
       name: name ?? `entity_${randomBytes(4).toString('hex')}`,
-      metadata: {}, policies: [], disabled: false, aliases: [], creation_time: at, last_update_time: at,
+      metadata: {},
+      policies: [],
+      disabled: false,
+      aliases: [],
+      creation_time: at,
+      last_update_time: at,
     }
   }
 }
 
 function standingOf(entity: Readonly<EntityEntry>): Standing {
   const aliases = entity.aliases.map(({ id, name, mount_accessor, metadata }) => ({
-    id, name, mountAccessor: mount_accessor, metadata, customMetadata: {},
+    id,
+    name,
+    mountAccessor: mount_accessor,
+    metadata,
+    customMetadata: {},
   }))
   const facts = { entity: { id: entity.id, name: entity.name, metadata: entity.metadata, aliases }, groups: [] }
   return {
     policies: entity.policies,
-    subject: { key: `${entity.id} ${entity.last_update_time} ${entity.aliases.length}`, expand: identityExpander(facts) },
+    subject: {
+      key: `${entity.id} ${entity.last_update_time} ${entity.aliases.length}`,
+      expand: identityExpander(facts),
+    },
   }
 }
 

@@ -46,7 +46,8 @@ export function mountPath(kind: MountKind, given: string): string {
   const trimmed = given.replace(/^\/+|\/+$/g, '')
   const path = `${trimmed}/`
   if (trimmed === '') throw new ApiError('invalid_request', 'a mount needs a path')
-  if (Buffer.byteLength(path) > MAX_MOUNT_PATH_BYTES) throw new ApiError('invalid_request', 'the mount path is too long')
+  if (Buffer.byteLength(path) > MAX_MOUNT_PATH_BYTES)
+    throw new ApiError('invalid_request', 'the mount path is too long')
   // Control characters and odd segments would let what an operator reads differ from what a policy judges.
   if (/[\p{Cc}\p{Zl}\p{Zp}*+?#%\\]/u.test(trimmed) || trimmed !== trimmed.trim()) {
     throw new ApiError('invalid_request', 'the mount path has a character that is not allowed')

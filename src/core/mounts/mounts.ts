@@ -49,10 +49,40 @@ export interface Tuning {
 type Fixed = Pick<MountEntry, 'kind' | 'path' | 'type' | 'description' | 'local' | 'seal_wrap'> & { headers?: string[] }
 
 const fixed: readonly Fixed[] = [
-  { kind: 'secret', path: 'sys/', type: 'system', description: 'system endpoints used for control, policy and debugging', local: false, seal_wrap: true, headers: ['Accept'] },
-  { kind: 'secret', path: 'cubbyhole/', type: 'cubbyhole', description: 'per-token private secret storage', local: true, seal_wrap: false },
-  { kind: 'secret', path: 'identity/', type: 'identity', description: 'identity store', local: false, seal_wrap: false, headers: ['Authorization'] },
-  { kind: 'auth', path: 'token/', type: 'token', description: 'token based credentials', local: false, seal_wrap: false },
+  {
+    kind: 'secret',
+    path: 'sys/',
+    type: 'system',
+    description: 'system endpoints used for control, policy and debugging',
+    local: false,
+    seal_wrap: true,
+    headers: ['Accept'],
+  },
+  {
+    kind: 'secret',
+    path: 'cubbyhole/',
+    type: 'cubbyhole',
+    description: 'per-token private secret storage',
+    local: true,
+    seal_wrap: false,
+  },
+  {
+    kind: 'secret',
+    path: 'identity/',
+    type: 'identity',
+    description: 'identity store',
+    local: false,
+    seal_wrap: false,
+    headers: ['Authorization'],
+  },
+  {
+    kind: 'auth',
+    path: 'token/',
+    type: 'token',
+    description: 'token based credentials',
+    local: false,
+    seal_wrap: false,
+  },
 ]
 
 const MAX_MOUNTS = 10_000
@@ -82,7 +112,12 @@ export class Mounts {
   /** Writes the mounts every server has, in the transaction that initialises it. */
   setup(transaction: Pick<StorageTransaction, 'in'>): void {
     const entries = fixed.map(({ headers, ...each }) =>
-      newEntry({ ...each, external_entropy_access: false, options: null, config: headers ? { passthrough_request_headers: headers } : {} }),
+      newEntry({
+        ...each,
+        external_entropy_access: false,
+        options: null,
+        config: headers ? { passthrough_request_headers: headers } : {},
+      }),
     )
     transaction.in(this.#storage).put('table', entries)
   }
@@ -114,10 +149,18 @@ export class Mounts {
   async enable(kind: MountKind, givenPath: string, spec: MountSpec): Promise<void> {
     const path = mountPath(kind, givenPath)
     const { type, options } = canonicalType(spec)
-    if (!own(this.#catalog[kind], type) || fixed.some((each) => each.type === type)) throw new ApiError('invalid_request', `plugin not found in the catalog: ${spec.type}`)
+    if (!own(this.#catalog[kind], type) || fixed.some((each) => each.type === type))
+      throw new ApiError('invalid_request', `plugin not found in the catalog: ${spec.type}`)
     const entry = newEntry({
-      kind, path, type, options, description: spec.description, config: spec.config, local: spec.local,
-      seal_wrap: spec.sealWrap, external_entropy_access: spec.externalEntropyAccess,
+      kind,
+      path,
+      type,
+      options,
+      description: spec.description,
+      config: spec.config,
+      local: spec.local,
+      seal_wrap: spec.sealWrap,
+      external_entropy_access: spec.externalEntropyAccess,
     })
     this.#refuseBadTtls(entry.config)
     // The engine judges its options before anything is kept, so that a refused mount leaves nothing behind.
@@ -127,7 +170,8 @@ export class Mounts {
       const route = routeOf(entry)
       const taken = table.find((each) => route.startsWith(routeOf(each)) || routeOf(each).startsWith(route))
       if (taken) throw new ApiError('invalid_request', `path is already in use at ${routeOf(taken)}`)
-      if (table.length >= MAX_MOUNTS) throw new ApiError('invalid_request', `no more than ${MAX_MOUNTS} mounts are possible`)
+      if (table.length >= MAX_MOUNTS)
+        throw new ApiError('invalid_request', `no more than ${MAX_MOUNTS} mounts are possible`)
       return [...table, entry]
     })
   }
@@ -185,7 +229,8 @@ export class Mounts {
 
   #replace(entry: MountEntry): Promise<void> {
     return this.#change((table) => {
-      if (!table.some((each) => each.uuid === entry.uuid)) throw new ApiError('invalid_request', 'the mount was removed')
+      if (!table.some((each) => each.uuid === entry.uuid))
+        throw new ApiError('invalid_request', 'the mount was removed')
       return table.map((each) => (each.uuid === entry.uuid ? entry : each))
     })
   }
@@ -200,7 +245,10 @@ export class Mounts {
       throw new ApiError('invalid_request', 'a lease time cannot be negative')
     }
     if (config.default_lease_ttl > longest) {
-      throw new ApiError('invalid_request', `default_lease_ttl of ${config.default_lease_ttl}s is longer than the longest lease here, ${longest}s`)
+      throw new ApiError(
+        'invalid_request',
+        `default_lease_ttl of ${config.default_lease_ttl}s is longer than the longest lease here, ${longest}s`,
+      )
     }
   }
 
@@ -220,8 +268,10 @@ export class Mounts {
   }
 
   async #open(entry: MountEntry): Promise<Mounted> {
-    const engine = own(this.#catalog.builtin, entry.type) ?? (await own(this.#catalog[entry.kind], entry.type)?.())?.engine
-    if (!engine) throw new ApiError('internal', 'internal error', { reason: `this version has no engine "${entry.type}"` })
+    const engine =
+      own(this.#catalog.builtin, entry.type) ?? (await own(this.#catalog[entry.kind], entry.type)?.())?.engine
+    if (!engine)
+      throw new ApiError('internal', 'internal error', { reason: `this version has no engine "${entry.type}"` })
     const settings: MountSettings = {
       defaultLeaseTtlSeconds: entry.config.default_lease_ttl || this.#system.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: entry.config.max_lease_ttl || this.#system.maxLeaseTtlSeconds,
@@ -261,7 +311,9 @@ function newEntry(
     uuid: randomUUID(),
     accessor: `${name}_${randomBytes(4).toString('hex')}`,
     config: {
-      default_lease_ttl: 0, max_lease_ttl: 0, force_no_cache: false,
+      default_lease_ttl: 0,
+      max_lease_ttl: 0,
+      force_no_cache: false,
       ...(given.kind === 'auth' && { token_type: 'default-service' }),
       ...config,
     },

@@ -96,7 +96,8 @@ function addRest(node: Node, path: Path, name: string): void {
   node.rest ??= { name, path: undefined, before: new Map() }
   const last = path.pattern.slice(path.pattern.indexOf('*') + 1 + name.length + 1)
   const taken = last === '' ? node.rest.path : node.rest.before.get(last)
-  if (taken || node.rest.name !== name || last.includes('/')) throw new Error(`the rest cannot be told apart: ${path.pattern}`)
+  if (taken || node.rest.name !== name || last.includes('/'))
+    throw new Error(`the rest cannot be told apart: ${path.pattern}`)
   if (last === '') node.rest.path = path
   else node.rest.before.set(last, path)
 }

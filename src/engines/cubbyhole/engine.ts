@@ -27,6 +27,7 @@ export const engine: Engine = {
   paths: () => [
     {
       pattern: '*path',
+      readsOnly: true,
       about: 'Secrets of the calling token; a secret is any JSON object.',
       arbitrary: true,
       exists: async (call) => (await area(call).get<Exact>(checked(call.data['path'] as string))) !== undefined,

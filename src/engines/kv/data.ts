@@ -35,6 +35,7 @@ const subkeyFields = {
 
 export const dataPath: Path = {
   pattern: 'data/*path',
+  readsOnly: true,
   about: 'Data of a secret.',
   exists: secretExists,
   operations: {
@@ -47,6 +48,7 @@ export const dataPath: Path = {
 
 export const subkeysPath: Path = {
   pattern: 'subkeys/*path',
+  readsOnly: true,
   about: 'Names in the data of a secret.',
   operations: { read: endpoint('Read the names in a version, without the values.', subkeyFields, readSubkeys) },
 }

@@ -42,6 +42,7 @@ const DETAILED_AT_ONCE = 64
 export const metadataPaths: readonly Path[] = [
   {
     pattern: 'metadata/*path',
+    readsOnly: true,
     about: 'Settings and versions of a secret.',
     exists: secretExists,
     operations: {
@@ -57,6 +58,7 @@ export const metadataPaths: readonly Path[] = [
   },
   {
     pattern: 'detailed-metadata/*path',
+    readsOnly: true,
     about: 'Listings with the metadata of each secret.',
     operations: {
       list: endpoint('List the secrets in a folder with their metadata.', listFields, (call) =>

@@ -18,6 +18,7 @@ type ListCall = Call<typeof listFields>
 export const plainPaths: readonly Path[] = [
   {
     pattern: '*path',
+    readsOnly: true,
     about: 'Secrets by path; a secret is any JSON object.',
     arbitrary: true,
     exists: secretExists,

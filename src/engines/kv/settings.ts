@@ -52,6 +52,7 @@ const fields = {
 
 export const settingsPath: Path = {
   pattern: 'config',
+  readsOnly: true,
   about: 'Settings for all secrets of this mount.',
   operations: {
     read: endpoint('Read the settings.', {}, readSettings),

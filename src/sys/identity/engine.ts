@@ -31,35 +31,69 @@ export function identityEngine(identity: Identity): Engine {
     name: 'identity',
     about: 'Who is behind the log-ins: entities and their aliases.',
     paths: () => [
-      { pattern: 'entity', operations: { update: endpoint('Make or change an entity.', writeFields, (call) => write(identity, call.data, call.data)) } },
-      { pattern: 'entity/id', operations: { list: endpoint('Ids of entities.', page, (call) => listEntities(identity, call)) } },
+      {
+        pattern: 'entity',
+        operations: {
+          update: endpoint('Make or change an entity.', writeFields, (call) => write(identity, call.data, call.data)),
+        },
+      },
+      {
+        pattern: 'entity/id',
+        operations: { list: endpoint('Ids of entities.', page, (call) => listEntities(identity, call)) },
+      },
       {
         pattern: 'entity/id/:id',
         operations: {
           read: endpoint('An entity.', { id }, async ({ data }) => show(await identity.get(data.id))),
-          update: endpoint('Change an entity.', { ...changes, id, name: writeFields.name }, ({ data }) => write(identity, { id: data.id }, data)),
+          update: endpoint('Change an entity.', { ...changes, id, name: writeFields.name }, ({ data }) =>
+            write(identity, { id: data.id }, data),
+          ),
           delete: endpoint('Delete an entity.', { id }, async ({ data }) => remove(identity, data.id)),
         },
       },
-      { pattern: 'entity/name', operations: { list: endpoint('Names of entities.', page, async ({ data }) => ({ data: { keys: await identity.names(data) } })) } },
+      {
+        pattern: 'entity/name',
+        operations: {
+          list: endpoint('Names of entities.', page, async ({ data }) => ({
+            data: { keys: await identity.names(data) },
+          })),
+        },
+      },
       {
         pattern: 'entity/name/:name',
         operations: {
           read: endpoint('An entity.', { name }, async ({ data }) => show(await identity.byName(data.name))),
-          update: endpoint('Make or change an entity.', { ...changes, name }, ({ data }) => write(identity, { name: data.name }, data)),
-          delete: endpoint('Delete an entity.', { name }, async ({ data }) => remove(identity, (await identity.byName(data.name))?.id)),
+          update: endpoint('Make or change an entity.', { ...changes, name }, ({ data }) =>
+            write(identity, { name: data.name }, data),
+          ),
+          delete: endpoint('Delete an entity.', { name }, async ({ data }) =>
+            remove(identity, (await identity.byName(data.name))?.id),
+          ),
         },
       },
-      { pattern: 'entity-alias/id', operations: { list: endpoint('Ids of aliases.', page, (call) => listAliases(identity, call)) } },
-      { pattern: 'entity-alias/id/:id', operations: { read: endpoint('An alias.', { id }, (call) => showAlias(identity, call)) } },
-      { pattern: 'lookup/entity', operations: { update: endpoint('Find an entity.', lookupFields, (call) => lookup(identity, call)) } },
+      {
+        pattern: 'entity-alias/id',
+        operations: { list: endpoint('Ids of aliases.', page, (call) => listAliases(identity, call)) },
+      },
+      {
+        pattern: 'entity-alias/id/:id',
+        operations: { read: endpoint('An alias.', { id }, (call) => showAlias(identity, call)) },
+      },
+      {
+        pattern: 'lookup/entity',
+        operations: { update: endpoint('Find an entity.', lookupFields, (call) => lookup(identity, call)) },
+      },
     ],
   }
 }
 
 type Change = Partial<Data<typeof changes>> & { name?: string | undefined }
 
-async function write(identity: Identity, which: { id?: string | undefined; name?: string | undefined }, change: Change): Promise<Reply> {
+async function write(
+  identity: Identity,
+  which: { id?: string | undefined; name?: string | undefined },
+  change: Change,
+): Promise<Reply> {
   const { name: newName, metadata, policies, disabled } = change
   const { entity, made } = await identity.write(which, { name: newName, metadata, policies, disabled })
   return made ? { data: { aliases: null, id: entity.id, name: entity.name } } : {}
@@ -81,7 +115,17 @@ function show(entity: Readonly<EntityEntry> | undefined, quiet = false): Reply {
   if (!entity && quiet) return {}
   const { aliases, ...rest } = found(entity)
   const shown = aliases.map((alias) => describeAlias(rest.id, alias))
-  return { data: { ...rest, aliases: shown, direct_group_ids: [], group_ids: [], inherited_group_ids: [], merged_entity_ids: null, namespace_id: 'root' } }
+  return {
+    data: {
+      ...rest,
+      aliases: shown,
+      direct_group_ids: [],
+      group_ids: [],
+      inherited_group_ids: [],
+      merged_entity_ids: null,
+      namespace_id: 'root',
+    },
+  }
 }
 
 function describeAlias(canonicalId: string, alias: EntityEntry['aliases'][number]): Record<string, unknown> {
@@ -98,12 +142,19 @@ async function listEntities(identity: Identity, { data }: Call<typeof page>): Pr
   const info: Record<string, unknown> = {}
   for (const key of keys) {
     const entity = await identity.get(key)
-    if (entity) info[key] = { name: entity.name, ...(entity.aliases.length > 0 && { aliases: entity.aliases.map(briefAlias) }) }
+    if (entity)
+      info[key] = { name: entity.name, ...(entity.aliases.length > 0 && { aliases: entity.aliases.map(briefAlias) }) }
   }
   return { data: { key_info: info, keys } }
 }
 
-function briefAlias({ id: aliasId, name: aliasName, mount_accessor, mount_path, mount_type }: EntityEntry['aliases'][number]) {
+function briefAlias({
+  id: aliasId,
+  name: aliasName,
+  mount_accessor,
+  mount_path,
+  mount_type,
+}: EntityEntry['aliases'][number]) {
   return { id: aliasId, name: aliasName, mount_accessor, mount_path, mount_type }
 }
 
@@ -113,7 +164,8 @@ async function listAliases(identity: Identity, { data }: Call<typeof page>): Pro
   for (const key of keys) {
     const entity = await identity.byAlias(key)
     const alias = entity?.aliases.find((each) => each.id === key)
-    if (entity && alias) info[key] = { ...briefAlias(alias), canonical_id: entity.id, custom_metadata: {}, local: false }
+    if (entity && alias)
+      info[key] = { ...briefAlias(alias), canonical_id: entity.id, custom_metadata: {}, local: false }
   }
   return { data: { key_info: info, keys } }
 }

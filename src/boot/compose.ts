@@ -294,7 +294,12 @@ export class StrongroomNode {
 
   #troubles(): { refusing: boolean; texts: string[] } {
     const ledger = this.#ledger?.trouble()
-    const texts = [ledger && `audit ledger: ${ledger}`, this.#driver.trouble(), this.seal.trouble()]
+    const texts = [
+      ledger && `audit ledger: ${ledger}`,
+      this.#driver.trouble(),
+      this.seal.trouble(),
+      this.#unsealed?.core.leases.trouble(),
+    ]
     return {
       refusing: ledger !== undefined,
       texts: texts.filter((text) => text !== undefined && text !== '') as string[],

@@ -36,6 +36,7 @@ export function hasBody(reply: Reply): boolean {
     reply.auth !== undefined ||
     (reply.warnings !== undefined && reply.warnings.length > 0) ||
     reply.lease !== undefined ||
+    reply.renewed !== undefined ||
     reply.wrapInfo !== undefined
   )
 }

@@ -25,12 +25,12 @@ export async function takeBack(
     const token = await core.tokens.lookup(text)
     if (token && token.type !== 'batch') await core.tokens.revoke(token)
   }
-  if (leaseId !== '') await core.leases.revoke(leaseId)
+  if (leaseId !== '' && !reply.renewed) await core.leases.revoke(leaseId)
 }
 
 export async function keepLease(core: Core, answered: Answered): Promise<Leased> {
   const leased = answered as Leased
-  leased.leaseId = ''
+  leased.leaseId = answered.reply.renewed?.leaseId ?? ''
   leased.issued = undefined
   if (answered.reply.grant) return login(core, leased, answered.reply.grant)
   const lease = answered.reply.lease

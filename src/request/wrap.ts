@@ -50,8 +50,8 @@ function content({ incoming, reply, leaseId }: Leased, wrapInfo: WrapInfo | unde
     {
       requestId: incoming.id,
       leaseId,
-      renewable: reply.lease?.renewable ?? false,
-      leaseSeconds: reply.lease?.ttlSeconds ?? reply.refreshSeconds ?? 0,
+      renewable: (reply.lease ?? reply.renewed)?.renewable ?? false,
+      leaseSeconds: (reply.lease ?? reply.renewed)?.ttlSeconds ?? reply.refreshSeconds ?? 0,
       data: reply.data,
       warnings: reply.warnings,
       auth: reply.auth,

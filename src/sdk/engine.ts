@@ -128,6 +128,8 @@ export interface Reply {
   lease?: { ttlSeconds: number; maxTtlSeconds: number; renewable: boolean; revoke: Record<string, unknown> }
   /** The reply is wrapped already. */
   wrapInfo?: WrapInfo
+  /** A lease that is tracked already was renewed: how it stands now. */
+  renewed?: { leaseId: string; ttlSeconds: number; renewable: boolean }
   /** Accessor of the credential in `data`: told beside a wrapping token, so that it can be destroyed unseen. */
   accessor?: string
   /** `lease_duration` of a reply that has no lease, in seconds (KV v1 says how often to look again). */

@@ -1,5 +1,6 @@
 /** `sys/leases`: look at leases, renew them, take them back. */
 import type { Leases } from '#core/leases/leases.ts'
+import type { Mounts } from '#core/mounts/mounts.ts'
 import { rfc3339 } from '#lib/time.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -7,6 +8,7 @@ import type { Fields } from '#sdk/schema.ts'
 
 export interface LeaseServices {
   leases: Leases
+  mounts: Mounts
 }
 
 const noFields = {} satisfies Fields
@@ -34,8 +36,9 @@ const prefixFields = {
   sync: { type: 'boolean', about: 'Answer only when it is done.', default: true },
 } satisfies Fields
 
-export function leasePaths({ leases }: LeaseServices): Path[] {
-  const renew = endpoint('Renew a lease.', renewFields, (call) => renewOne(leases, call))
+export function leasePaths(services: LeaseServices): Path[] {
+  const { leases } = services
+  const renew = endpoint('Renew a lease.', renewFields, (call) => renewOne(services, call))
   const revoke = endpoint('Take a lease back.', revokeFields, (call) => revokeOne(leases, call))
   const list = endpoint('Leases below a prefix.', listFields, (call) => listBelow(leases, call))
   return [
@@ -100,10 +103,12 @@ async function listBelow(leases: Leases, { data }: Call<typeof listFields>): Pro
   return { data: { keys: await leases.list(below, data) } }
 }
 
-async function renewOne(leases: Leases, { data }: Call<typeof renewFields>): Promise<Reply> {
+async function renewOne({ leases, mounts }: LeaseServices, { data }: Call<typeof renewFields>): Promise<Reply> {
   const id = data.lease_id || data.url_lease_id
   if (!id) throw new ApiError('invalid_request', 'lease_id must be specified')
-  return leases.renew(id, data.increment)
+  const mounted = await mounts.find(id)
+  const { warnings, ...renewed } = await leases.renew(id, data.increment, mounted?.mount.settings())
+  return { renewed, warnings }
 }
 
 async function revokeOne(leases: Leases, { data }: Call<typeof revokeFields>): Promise<Reply> {

@@ -1,6 +1,7 @@
 /** The program as people run it: bin/strongroom as a process of its own, its output kept, never left running. For tests only. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -20,13 +21,15 @@ export interface Ended {
 export class Program {
   readonly #child: ChildProcess
   readonly #ended: Promise<Ended>
+  /** For the program's own temporary files: a program that is killed cannot remove them. */
+  readonly #temporary = mkdtempSync(path.join(tmpdir(), 'strongroom-test-'))
   #output = ''
   #over: Ended | undefined
 
   constructor(args: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}) {
     this.#child = spawn(launcher, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...plainEnvironment(), ...options.env },
+      env: { ...plainEnvironment(), TMPDIR: this.#temporary, ...options.env },
       ...(options.cwd !== undefined && { cwd: options.cwd }),
     })
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
@@ -72,6 +75,7 @@ export class Program {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#ended
+    await rm(this.#temporary, { recursive: true, force: true })
   }
 
   async [Symbol.asyncDispose]() {

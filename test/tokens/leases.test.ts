@@ -227,6 +227,11 @@ test('tokens are renewed by their own paths; unknown and unrenewable leases are 
   const fixed = await lease(services, token, 'app', 60, { renewable: false })
   await assert.rejects(leases.renew(fixed, 10), { message: 'lease is not renewable' })
   assert.equal(await leases.lookup('a/b'), undefined)
+  for (const elsewhere of [`auth/x/login/h${token.id}`, `auth/token/create/${token.id}`, `h${token.id}`]) {
+    assert.equal(await leases.lookup(elsewhere), undefined)
+    await leases.revoke(elsewhere)
+  }
+  assert.ok(await services.tokens.lookup(token.text), 'only its own lease id ends a token')
   const found = await leases.lookup(`auth/token/create/h${token.id}`)
   assert.deepEqual([found?.ttlSeconds, found?.renewable], [3600, true])
 })

@@ -212,6 +212,25 @@ test('an explicit id is taken once, and after its end once more, with nothing le
     await assert.rejects(make({ id }), { code: 'invalid_request' })
 })
 
+test('an explicit id waits until nothing hangs on the token that had it before', async () => {
+  const { tokens, make, keys, ended } = await openServices()
+  let broken = true
+  tokens.onRevoke(async () => {
+    if (broken) throw new Error('the cubbyhole cannot be reached')
+  })
+  const first = await make({ id: 'my-id' })
+  const child = await make({ parent: first })
+  await assert.rejects(tokens.revoke(first), { message: 'the cubbyhole cannot be reached' })
+  for (const { text } of [first, child]) assert.equal(await tokens.lookup(text), undefined)
+  await assert.rejects(make({ id: 'my-id' }), { message: 'the cubbyhole cannot be reached' })
+  broken = false
+  const second = await make({ id: 'my-id' })
+  await tokens.resume()
+  assert.ok(await tokens.lookup('my-id'))
+  assert.deepEqual(await keys('token/'), [`token/id/${second.id}`, 'token/salt'])
+  assert.ok(ended.includes(first.cubbyhole) && ended.includes(child.cubbyhole))
+})
+
 test('a log-in makes what the grant says, within what the mount allows', async () => {
   const { tokens } = await openServices()
   const grant = {

@@ -3,7 +3,7 @@
  *
  *     bin/node bench/profile.ts [requests]
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,10 +20,11 @@ const requests = Number(process.argv[2] ?? 50_000)
 const root = path.join(import.meta.dirname, '..')
 const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-profile-'))
 const port = 20_000 + (process.pid % 20_000)
+spawnSync('taskset', ['-acp', '1', String(process.pid)])
 const server = spawn(
-  process.execPath,
+  'taskset',
   [
-    '--cpu-prof',
+    '-c', '0', process.execPath, '--cpu-prof',
     `--cpu-prof-dir=${folder}`,
     '--cpu-prof-interval=200',
     path.join(root, 'src/main.ts'),

@@ -23,7 +23,8 @@ function explain(error: unknown): string {
   if (error instanceof ApiError) return error.reason === undefined ? error.message : `${error.message}: ${error.reason}`
   if (error instanceof ConfigError) return error.message
   const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
-  if (code === 'EADDRINUSE') return `another program listens on ${address}:${port}; choose another address`
+  const where = port !== undefined && port >= 0 ? `${address}:${port}` : address
+  if (code === 'EADDRINUSE') return `another program listens on ${where}; choose another address`
   if (code === 'EACCES') return `not allowed: ${(error as Error).message}`
   if (code === 'ENOENT') return `not there: ${(error as Error).message}`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -9,14 +9,14 @@ const VALID_DAYS = 30
 const DAY_MS = 86_400_000
 
 /** Writes certificate and key to a folder of their own and gives the files. */
-export async function makeDevCertificate(): Promise<{ certFile: string; keyFile: string }> {
+export async function makeDevCertificate(): Promise<{ certFile: string; keyFile: string; folder: string }> {
   const { certificate, key } = selfSigned(new Date())
   const folder = await mkdtemp(path.join(tmpdir(), 'strongroom-tls-'))
   const certFile = path.join(folder, 'certificate.pem')
   const keyFile = path.join(folder, 'key.pem')
   await writeFile(certFile, certificate)
   await writeFile(keyFile, key, { mode: 0o600 })
-  return { certFile, keyFile }
+  return { certFile, keyFile, folder }
 }
 
 function selfSigned(now: Date): { certificate: string; key: string } {

@@ -48,12 +48,10 @@ async function shutDown(node: StrongroomNode, listeners: readonly Listener[]): P
   }
 }
 
+/** All are tried: a certificate that is broken must not keep the audit files from being opened anew. */
 async function reload(node: StrongroomNode, listeners: readonly Listener[]): Promise<void> {
-  try {
-    for (const listener of listeners) await listener.reloadTls()
-    await node.reload()
-    logLine('SIGHUP: certificates and audit files are open anew')
-  } catch (error) {
-    logLine(`SIGHUP: ${error instanceof Error ? error.message : String(error)}`)
-  }
+  const results = await Promise.allSettled([...listeners.map((listener) => listener.reloadTls()), node.reload()])
+  const failed = results.filter((result) => result.status === 'rejected')
+  for (const { reason } of failed) logLine(`SIGHUP: ${reason instanceof Error ? reason.message : String(reason)}`)
+  if (failed.length === 0) logLine('SIGHUP: certificates and audit files are open anew')
 }

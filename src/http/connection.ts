@@ -8,7 +8,9 @@ import type { ProtocolError } from './errors.ts'
 export interface Connection {
   peer: Peer
   requestsLeft: number
-  /** The answer to its latest request while it is not out. Answers leave in order: when this one is out, all are. */
+  /** Requests begun and not yet answered. */
+  running: number
+  /** The answer to its latest request. Answers leave in the order of the requests: when this one is out, all are. */
   latest: ServerResponse | undefined
   /** Ends the request whose body is being read, with an answer. */
   abort: ((error: ProtocolError) => void) | undefined
@@ -28,6 +30,7 @@ export function createConnection(socket: Socket, maxRequests: number): Connectio
   return {
     peer: peerOf(socket),
     requestsLeft: maxRequests,
+    running: 0,
     latest: undefined,
     abort: undefined,
     hadBody: false,
@@ -36,6 +39,13 @@ export function createConnection(socket: Socket, maxRequests: number): Connectio
     takingOver: false,
     listeners: new Map(),
   }
+}
+
+/** Calls `then` when all requests that were read are answered, at once if they are. Not if the connection breaks first. */
+export function whenAnswered({ latest }: Connection, then: () => void): void {
+  // An answer that waits for its turn has no socket either, but it has bytes left to send.
+  if (!latest || (latest.writableFinished && !latest.socket)) then()
+  else latest.once('close', then)
 }
 
 function peerOf(socket: Socket): Peer {

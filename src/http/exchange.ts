@@ -61,10 +61,7 @@ export function createExchanges(handle: Handle, limits: Limits, secure: boolean,
       const exchange: Exchange = { request, response, connection, method, startedTick: context.tick, unread: false }
       context.running.add(exchange)
       connection.latest = response
-      response.on('close', () => {
-        context.running.delete(exchange)
-        if (connection.latest === response) connection.latest = undefined
-      })
+      connection.running++
       begin(context, exchange)
     },
     drain() {
@@ -86,7 +83,7 @@ function expire(context: Context, maxTicks: number): void {
 
 function begin(context: Context, exchange: Exchange): void {
   const { headers } = exchange.request
-  const refusal = refuseHead(exchange.request, context.limits)
+  const refusal = refuseHead(exchange, context.limits)
   if (refusal) {
     exchange.unread = true
     fail(context, exchange, refusal)
@@ -101,11 +98,13 @@ function begin(context: Context, exchange: Exchange): void {
 }
 
 /** What the parser lets pass and we do not. */
-function refuseHead({ headers, rawHeaders, httpVersionMajor, httpVersionMinor }: IncomingMessage, limits: Limits) {
+function refuseHead({ request, connection }: Exchange, limits: Limits): ProtocolError | undefined {
+  const { headers, rawHeaders, httpVersionMajor, httpVersionMinor } = request
   // HTTP/0.9 knows neither headers nor statuses, and nobody speaks higher ones in this form.
   if (httpVersionMajor !== 1) return new ProtocolError(505, 'HTTP version not supported')
   // RFC 9112 section 3.2.
   if (headers.host === undefined && httpVersionMinor >= 1) return new ProtocolError(400, 'missing Host header')
+  if (connection.running > limits.maxPipelinedRequests) return new ProtocolError(429, 'too many requests at once')
   return rawHeaders.length > 2 * limits.maxHeaders ? new ProtocolError(431, 'too many headers') : undefined
 }
 
@@ -141,8 +140,12 @@ function readBody(context: Context, exchange: Exchange): void {
     if (exchange.response.headersSent) return false
     if (bytes > maxRequestBytes) fail(context, exchange, tooLarge())
     else void answer(context, exchange, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes))
+    // The request is remembered until the next one of its connection comes, its body need not be.
+    chunks.length = 0
     return false
   }
+  // Whoever goes away in the middle of a body leaves nothing of it.
+  exchange.response.on('close', () => context.running.delete(exchange))
 }
 
 function tooLarge(): ApiError {
@@ -198,7 +201,11 @@ function stackFrames(error: Error): string {
 
 function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   const { response, request, connection } = exchange
-  if (response.headersSent || response.destroyed) return
+  if (response.headersSent) return
+  if (response.destroyed) {
+    context.running.delete(exchange)
+    return
+  }
   const body = lineEnd(outgoing)
   const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
   if (outgoing.status !== 204) headers.push('Content-Length', String(lengthOf(body)))
@@ -208,7 +215,11 @@ function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   // What is left of a request that is answered before its end is not worth reading.
   if (context.draining || exchange.unread || connection.requestsLeft <= 0) endConnection(connection, response)
   response.writeHead(outgoing.status, outgoing.headers ? withExtra(headers, outgoing.headers) : headers)
+  connection.running--
   response.end(body)
+  // Nearly always the kernel has taken it by now. Else it stays under the eyes of the clock until it has.
+  if (response.writableFinished) context.running.delete(exchange)
+  else response.on('close', () => context.running.delete(exchange))
 }
 
 /** This answer says that it is the last, unless requests behind it are under way already. */

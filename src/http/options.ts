@@ -25,6 +25,8 @@ export interface Limits {
   idleSeconds: number
   maxConnections: number
   maxRequestsPerConnection: number
+  /** Requests of one connection that are carried out at the same time. Clients that do not pipeline need one. */
+  maxPipelinedRequests: number
   /** Of the request line and all headers together. */
   maxHeaderBytes: number
   maxHeaders: number
@@ -47,6 +49,7 @@ export const defaultLimits: Readonly<Limits> = {
   idleSeconds: 300,
   maxConnections: 8192,
   maxRequestsPerConnection: 1_000_000,
+  maxPipelinedRequests: 128,
   maxHeaderBytes: 64 * 1024,
   maxHeaders: 200,
   maxJsonDepth: 500,

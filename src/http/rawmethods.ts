@@ -14,7 +14,7 @@
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Connection } from './connection.ts'
+import { type Connection, whenAnswered } from './connection.ts'
 import { ProtocolError } from './errors.ts'
 
 const words = [
@@ -138,8 +138,7 @@ function handBack(context: TakeOver, socket: Socket, connection: Connection, wor
     context.server.emit(context.event, socket)
     socket.resume()
   }
-  if (connection.latest) connection.latest.once('close', proceed)
-  else proceed()
+  whenAnswered(connection, proceed)
 }
 
 /** What node:http does when a socket closes, it does now: it frees the parser and forgets the socket. */

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { bind } from './bind.ts'
-import { type Connection, createConnection } from './connection.ts'
+import { type Connection, createConnection, whenAnswered } from './connection.ts'
 import { errorBody, ProtocolError } from './errors.ts'
 import { createExchanges, type Exchanges, type Handle } from './exchange.ts'
 import { defaultLimits, type Limits, type ListenerOptions, parseAddress } from './options.ts'
@@ -39,6 +39,7 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
   const server = createServerOf(options, limits)
   const exchanges = createExchanges(handle, limits, tls !== undefined, options.log ?? (() => {}))
   const event = tls ? 'secureConnection' : 'connection'
+  const sockets = trackSockets(server)
   attach({ server, event, limits, exchanges, connections: new WeakMap() })
   let bound = options.address
   const reloadTls = async () => {
@@ -49,7 +50,7 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
       await reloadTls()
       bound = await bind(server, address, options)
     },
-    close: ({ drainSeconds }) => close(server, exchanges, drainSeconds),
+    close: ({ drainSeconds }) => close(server, sockets, exchanges, drainSeconds),
     get address() {
       return bound
     },
@@ -82,6 +83,18 @@ function createServerOf({ tls }: ListenerOptions, limits: Limits): Server {
   // For a client that neither reads nor writes. Longer than any request may take.
   server.timeout = 1000 * (Math.max(limits.idleSeconds, limits.maxRequestSeconds) + limits.readSeconds)
   return server
+}
+
+/** All open sockets, also those in the middle of a TLS handshake, which node:http does not know yet. */
+function trackSockets(server: Server): Set<Socket> {
+  const sockets = new Set<Socket>()
+  // Before node:http, whose listeners on the socket must stay the last ones.
+  server.prependListener('connection', (socket: Socket) => {
+    if (sockets.has(socket)) return
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
 }
 
 function attach(context: Context): void {
@@ -153,8 +166,7 @@ function refuseConnection(socket: Socket, connection: Connection, error: Protoco
     if (socket.destroyed || !socket.writable) return
     socket.end(rawAnswer(error), () => socket.destroy())
   }
-  if (connection.latest) connection.latest.once('close', answer)
-  else answer()
+  whenAnswered(connection, answer)
 }
 
 const reasons: Record<number, string> = {
@@ -173,10 +185,12 @@ function rawAnswer({ status, message }: ProtocolError): string {
   )
 }
 
-async function close(server: Server, exchanges: Exchanges, drainSeconds: number): Promise<void> {
+async function close(server: Server, sockets: Set<Socket>, exchanges: Exchanges, drainSeconds: number): Promise<void> {
   exchanges.drain()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  const cut = setTimeout(() => server.closeAllConnections(), drainSeconds * 1000)
+  const cut = setTimeout(() => {
+    for (const socket of sockets) socket.destroy()
+  }, drainSeconds * 1000)
   await closed
   clearTimeout(cut)
   exchanges.stop()

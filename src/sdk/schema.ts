@@ -53,8 +53,8 @@ export type Decoded<T> = { ok: true; value: T; unknown: string[] } | { ok: false
 /** Turn untrusted input into the fields of its endpoint. Unknown names are left out and told, for a warning. */
 export function decode<F extends Fields>(fields: F, input: Record<string, unknown>): Decoded<Data<F>> {
   const value: Record<string, unknown> = {}
-  const unknown = Object.keys(input).filter((name) => !Object.hasOwn(fields, name))
-  for (const [name, field] of Object.entries(fields)) {
+  const unknown = unknownNames(fields, input)
+  for (const [name, field] of entriesOf(fields)) {
     const given = Object.hasOwn(input, name) ? input[name] : undefined
     if (given === undefined || given === null) {
       if ('default' in field) value[name] = field.default
@@ -68,6 +68,24 @@ export function decode<F extends Fields>(fields: F, input: Record<string, unknow
     value[name] = converted.value
   }
   return { ok: true, value: value as Data<F>, unknown }
+}
+
+const nothing: string[] = []
+
+function unknownNames(fields: Fields, input: Record<string, unknown>): string[] {
+  let unknown = nothing
+  for (const name in input) {
+    if (!Object.hasOwn(fields, name)) unknown = [...unknown, name]
+  }
+  return unknown
+}
+
+const entries = new WeakMap<Fields, [string, Field][]>()
+
+function entriesOf(fields: Fields): [string, Field][] {
+  let list = entries.get(fields)
+  if (!list) entries.set(fields, (list = Object.entries(fields)))
+  return list
 }
 
 type Converted = { ok: true; value: unknown } | { ok: false; message: string }

@@ -27,7 +27,9 @@ export interface Reads {
    * further down, each once, in key order.
    */
   list(prefix: string, page?: Page): Promise<string[]>
-  /** Entries anywhere below `prefix`, in key order. `after` is a whole key. */
+  /** Keys anywhere below `prefix`, whole ones, in order. `after` is a whole key too. Values are not even looked at. */
+  keys(prefix: string, page?: Page): Promise<string[]>
+  /** As `keys`, with the entries. What one scan carries is bounded in bytes: it is for areas of small entries. */
   scan(prefix: string, page?: Page): Promise<{ key: string; entry: Entry }[]>
 }
 

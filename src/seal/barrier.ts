@@ -4,7 +4,7 @@
  * opened as the write it claims to be.
  */
 import { ApiError } from '#sdk/errors.ts'
-import type { Driver, Entry, Page, Storage, StorageTransaction, Transaction } from '#sdk/storage.ts'
+import type { Driver, Entry, Page, Reads, Storage, StorageTransaction, Transaction } from '#sdk/storage.ts'
 import { damaged, decrypt, encrypt, termOf } from './envelope.ts'
 import type { KeyRing } from './keyring.ts'
 import { SharedValues } from './shared-values.ts'
@@ -232,14 +232,14 @@ export function across(transaction: Transaction, barrier: Barrier): Pick<Storage
 }
 
 async function keysBelow(
-  reads: Pick<Driver, 'scan'>,
+  reads: Pick<Reads, 'keys'>,
   area: string,
   prefix: string,
   page: Page | undefined,
 ): Promise<string[]> {
   const after = page?.after === undefined ? undefined : area + page.after
-  const found = await reads.scan(area + prefix, { after, limit: page?.limit })
-  return found.map(({ key }) => key.slice(area.length))
+  const found = await reads.keys(area + prefix, { after, limit: page?.limit })
+  return found.map((key) => key.slice(area.length))
 }
 
 // `JSON.parse` makes a key named __proto__ an ordinary one and `JSON.stringify` writes it as such, so it needs no care.

@@ -68,6 +68,19 @@ export class Draft implements Transaction {
     return names
   }
 
+  async keys(prefix: string, page: Page = {}): Promise<string[]> {
+    this.#checkOpen()
+    checkPrefix(prefix)
+    this.#countRead()
+    const limit = limitOf(page)
+    const range = scanRange(prefix, page.after)
+    const own = within(this.#ownKeys(), range)
+    const count = this.#countUnder(own, limit)
+    const stored = this.#base.readKeys(range, count)
+    this.#ranges.push({ range, count, versions: false, seen: joinNames(stored) })
+    return own.length === 0 ? stored : this.#laidOver(stored, own).slice(0, limit)
+  }
+
   async scan(prefix: string, page: Page = {}): Promise<{ key: string; entry: Entry }[]> {
     this.#checkOpen()
     checkPrefix(prefix)
@@ -75,8 +88,7 @@ export class Draft implements Transaction {
     const limit = limitOf(page)
     const range = scanRange(prefix, page.after)
     const own = within(this.#ownKeys(), range)
-    // Each own delete may hide one stored entry, so as many more are read.
-    const count = limit + own.filter((key) => this.#writes.get(key) === undefined).length
+    const count = this.#countUnder(own, limit)
     const stored = this.#base.readEntries(range, count)
     const seen = joinVersions(stored.map(({ key, entry }) => ({ key, version: entry.version })))
     this.#ranges.push({ range, count, versions: true, seen })
@@ -154,14 +166,23 @@ export class Draft implements Transaction {
     return this.#writes.size === 0 ? [] : [...this.#writes.keys()].toSorted(compareKeys)
   }
 
+  /** How many stored entries a page of `limit` needs: each own delete may hide one. */
+  #countUnder(own: readonly string[], limit: number): number {
+    return limit + own.filter((key) => this.#writes.get(key) === undefined).length
+  }
+
+  #laidOver(stored: readonly string[], own: readonly string[]): string[] {
+    const kept = stored.filter((key) => !this.#writes.has(key))
+    return [...kept, ...own.filter((key) => this.#writes.get(key))].toSorted(compareKeys)
+  }
+
   /** Stored keys with the own writes laid over them. `own` are the own keys, sorted. */
   #mergedChunk(own: readonly string[], range: Range, count: number): Chunk {
     const stored = this.#base.readKeys(range, count)
     this.#ranges.push({ range, count, versions: false, seen: joinNames(stored) })
     const { rest } = chunkOf(stored, count)
     const mine = within(own, { from: range.from, to: rest ?? range.to })
-    const kept = stored.filter((key) => !this.#writes.has(key))
-    return { keys: [...kept, ...mine.filter((key) => this.#writes.get(key))].toSorted(compareKeys), rest }
+    return { keys: this.#laidOver(stored, mine), rest }
   }
 }
 

@@ -9,7 +9,7 @@ function counting(keys: readonly string[]) {
   let read = 0
   return {
     read: () => read,
-    keys: ({ from, to }: Range, count: number) => {
+    keysIn: ({ from, to }: Range, count: number) => {
       const start = seek(keys, from)
       const end = Math.min(to === undefined ? keys.length : seek(keys, to), start + count)
       read += Math.max(0, end - start)

@@ -26,8 +26,8 @@ export interface Versioned {
 export interface Source {
   /** 0 if there is no such key. */
   versionOf(key: string): number
-  keys(range: Range, count: number): string[]
-  versions(range: Range, count: number): Versioned[]
+  keysIn(range: Range, count: number): string[]
+  versionsIn(range: Range, count: number): Versioned[]
 }
 
 export interface ReadSet {
@@ -46,7 +46,7 @@ export function conflictIn(reads: ReadSet, source: Source): string | undefined {
     if (joinNames(listLevel(chunksOf(source), prefix, page)) !== seen) return prefix
   }
   for (const { range, count, versions, seen } of reads.ranges) {
-    const now = versions ? joinVersions(source.versions(range, count)) : joinNames(source.keys(range, count))
+    const now = versions ? joinVersions(source.versionsIn(range, count)) : joinNames(source.keysIn(range, count))
     if (now !== seen) return range.from
   }
   return undefined
@@ -75,8 +75,8 @@ export function joinVersions(entries: readonly Versioned[]): string {
   return entries.map(({ key, version }) => `${key}${NUL}${version}`).join(NUL)
 }
 
-export function chunksOf(source: Pick<Source, 'keys'>): (range: Range, count: number) => Chunk {
-  return (range, count) => chunkOf(source.keys(range, count), count)
+export function chunksOf(source: Pick<Source, 'keysIn'>): (range: Range, count: number) => Chunk {
+  return (range, count) => chunkOf(source.keysIn(range, count), count)
 }
 
 export function chunkOf(keys: readonly string[], count: number): Chunk {

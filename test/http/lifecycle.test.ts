@@ -225,6 +225,16 @@ test('TLS: a handshake that is never finished is cut off', async () => {
   assert.ok(performance.now() - startedAt < 1500)
 })
 
+test('TLS: a handshake under way does not keep a listener open for longer than it was given', async () => {
+  const server = await start({ tls: files() })
+  const socket = await open(server.port)
+  const ended = readAll(socket)
+  const startedAt = performance.now()
+  await server.listener.close({ drainSeconds: 0.2 })
+  assert.ok(performance.now() - startedAt < 1500)
+  await ended
+})
+
 test('client certificates are handed on with their chain when shown, unverified, unless disabled', async () => {
   const client = { cert: readFileSync(certificates.clientCertFile), key: readFileSync(certificates.clientKeyFile) }
   await using server = await start({ tls: files() })

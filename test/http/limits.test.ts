@@ -136,6 +136,18 @@ test('a connection takes so many requests and says which is the last', async () 
   assert.equal(server.seen.length, 2)
 })
 
+test('a connection has so many requests carried out at the same time', async () => {
+  await using server = await start({ limits: { maxPipelinedRequests: 3 } })
+  const statuses = await statusesOf(server.port, [request('GET /v1/slow/a').repeat(6)])
+  assert.deepEqual(statuses, [200, 200, 200, 429])
+  assert.equal(server.seen.length, 3)
+  // One after the other it may send as many as it likes.
+  assert.deepEqual(
+    await statusesOf(server.port, [...Array.from({ length: 6 }, () => request('GET /v1/a')), last('GET /v1/a')]),
+    Array(7).fill(200),
+  )
+})
+
 const slow: [name: string, bytes: string][] = [
   ['silent', ''],
   ['half a request line', 'GET /v1'],

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import {
   type Answer,
   type Certificates,
@@ -297,6 +299,27 @@ test('who sends listings without reading answers is not read from any more', asy
   assert.ok(server.seen.length > 0)
   // 3,000 answers would be 300 MB. What the two kernels hold between them is a few megabytes.
   assert.ok(server.seen.length < 500, `${server.seen.length} requests were carried out for somebody who does not read`)
+  socket.destroy()
+})
+
+test('listings leave nothing behind in memory', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await using server = await start({}, async () => json({}))
+  const socket = await open(server.port)
+  const list = async (count: number) => {
+    for (let round = 0; round < count; round++) {
+      socket.write(request('LIST /v1/a'))
+      await once(socket, 'data')
+    }
+    server.seen.length = 0
+    await sleep(20)
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = await list(500)
+  const grown = (await list(3000)) - before
+  assert.ok(grown < 1_000_000, `${grown} bytes more after 3,000 listings`)
   socket.destroy()
 })
 

@@ -309,7 +309,6 @@ test('any other error is internal, and neither the client nor the log reads its 
     new ApiError('internal', 'x', { cause: new Error('hvs.secret') }),
   ]) {
     await using server = await start({}, async () => {
-      // oxlint-disable-next-line no-throw-literal
       throw thrown
     })
     const [answer] = await talk(server.port, [last('GET /v1/a')])

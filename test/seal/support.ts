@@ -64,6 +64,7 @@ export function meddled(driver: Driver, change: Partial<Driver>): Driver {
     get: (key) => driver.get(key),
     getMany: (keys) => driver.getMany(keys),
     list: (prefix, page) => driver.list(prefix, page),
+    keys: (prefix, page) => driver.keys(prefix, page),
     scan: (prefix, page) => driver.scan(prefix, page),
     transact: (work) => driver.transact(work),
     onCommit: (listener) => driver.onCommit(listener),

@@ -123,9 +123,11 @@ function order(check: Check): void {
     await write(driver, Object.fromEntries(inOrder.toReversed().map((key) => [key, key])))
     assert.deepEqual(await driver.list(''), inOrder)
     assert.deepEqual(await scannedKeys(driver, ''), inOrder)
+    assert.deepEqual(await driver.keys(''), inOrder)
     for (const [index, after] of inOrder.entries()) {
       assert.deepEqual(await driver.list('', { after, limit: 2 }), inOrder.slice(index + 1, index + 3))
       assert.deepEqual(await scannedKeys(driver, '', { after, limit: 2 }), inOrder.slice(index + 1, index + 3))
+      assert.deepEqual(await driver.keys('', { after, limit: 2 }), inOrder.slice(index + 1, index + 3))
     }
   })
 
@@ -137,6 +139,10 @@ function order(check: Check): void {
       assert.deepEqual(await transaction.list('p/'), inOrder)
       assert.deepEqual(
         await scannedKeys(transaction, 'p/'),
+        inOrder.map((key) => `p/${key}`),
+      )
+      assert.deepEqual(
+        await transaction.keys('p/'),
         inOrder.map((key) => `p/${key}`),
       )
     })
@@ -216,28 +222,32 @@ function scans(check: Check): void {
     )
     for (const { key, entry } of found) assert.equal(entry.version, (await driver.get(key))?.version)
     assert.deepEqual(await scannedKeys(driver, ''), tree)
+    assert.deepEqual(await driver.keys('s/'), ['s/a', 's/a/b', 's/b'])
+    assert.deepEqual(await driver.keys(''), tree)
   })
 
   check('pages of a scan put together are the whole scan', async (driver) => {
     const keys = [...inFolder('p/a', 30), ...inFolder('p/b', 30)]
     await write(driver, Object.fromEntries(keys.map((key) => [key, ''])))
-    for (const limit of [1, 7, 60, 61]) {
-      const pages: string[] = []
-      for (let after: string | undefined; ; after = pages.at(-1)) {
-        const page = await scannedKeys(driver, 'p/', { after, limit })
-        if (page.length === 0) break
-        pages.push(...page)
+    for (const read of [scannedKeys, onlyKeys]) {
+      for (const limit of [1, 7, 60, 61]) {
+        const pages: string[] = []
+        for (let after: string | undefined; ; after = pages.at(-1)) {
+          const page = await read(driver, 'p/', { after, limit })
+          if (page.length === 0) break
+          pages.push(...page)
+        }
+        assert.deepEqual(pages, keys)
       }
-      assert.deepEqual(pages, keys)
+      assert.deepEqual(await read(driver, 'p/', { after: 'a' }), keys, 'after a key before the prefix')
+      assert.deepEqual(await read(driver, 'p/', { after: 'q' }), [], 'after a key behind the prefix')
+      assert.deepEqual(await read(driver, 'p/', { limit: 0 }), [])
     }
-    assert.deepEqual(await scannedKeys(driver, 'p/', { after: 'a' }), keys, 'after a key before the prefix')
-    assert.deepEqual(await scannedKeys(driver, 'p/', { after: 'q' }), [], 'after a key behind the prefix')
-    assert.deepEqual(await driver.scan('p/', { limit: 0 }), [])
   })
 }
 
 function ownWrites(check: Check): void {
-  check('a change sees its own writes in get, list and scan; nobody else does before it ends', async (driver) => {
+  check('a change sees its own writes in get, list, scan and keys; nobody else does before it ends', async (driver) => {
     await write(driver, { 'd/a': 'old a', 'd/b': 'old b', 'd/sub/only': 'x', 'e/z': 'z' })
     await driver.transact(async (transaction) => {
       transaction.put('d/a', () => Buffer.from('new a'))
@@ -258,8 +268,11 @@ function ownWrites(check: Check): void {
           ['d/c/deep', 'new c'],
         ],
       )
-      assert.deepEqual(await scannedKeys(transaction, '', { limit: 2 }), ['d/a', 'd/c/deep'])
-      assert.deepEqual(await scannedKeys(transaction, '', { limit: 2, after: 'd/a' }), ['d/c/deep', 'e/z'])
+      for (const read of [scannedKeys, onlyKeys]) {
+        assert.deepEqual(await read(transaction, ''), ['d/a', 'd/c/deep', 'e/z'])
+        assert.deepEqual(await read(transaction, '', { limit: 2 }), ['d/a', 'd/c/deep'])
+        assert.deepEqual(await read(transaction, '', { limit: 2, after: 'd/a' }), ['d/c/deep', 'e/z'])
+      }
       assert.equal(textOf(await driver.get('d/a')), 'old a', 'outside')
       assert.deepEqual(await driver.list('d/'), ['a', 'b', 'sub/'], 'outside')
     })
@@ -275,6 +288,7 @@ function ownWrites(check: Check): void {
       const names = keys.slice(2500, 2510).map((key) => key.slice(2))
       assert.deepEqual(await transaction.list('m/', { limit: 10 }), names)
       assert.deepEqual(await scannedKeys(transaction, 'm/', { limit: 10 }), keys.slice(2500, 2510))
+      assert.deepEqual(await transaction.keys('m/', { limit: 10 }), keys.slice(2500, 2510))
     })
     assert.equal((await driver.list('m/')).length, 500)
   })
@@ -372,6 +386,44 @@ function conflicts(check: Check): void {
     assert.equal(textOf(await driver.get('total')), '13')
     await raced(driver, total, put('sum/a', '5'))
     assert.equal(textOf(await driver.get('total')), '17')
+  })
+
+  check('a key that came or went below a prefix makes a change that read its keys run again', async (driver) => {
+    await write(driver, { 'set/a': '1', 'set/deep/b': '2' })
+    let runs = 0
+    const copy = async (transaction: Transaction) => {
+      runs += 1
+      const keys = (await transaction.keys('set/')).join()
+      transaction.put('copy', () => Buffer.from(keys))
+    }
+    const added = async (transaction: Transaction) => transaction.put('set/deep/c', () => Buffer.from('3'))
+    await raced(driver, copy, added)
+    assert.equal(textOf(await driver.get('copy')), 'set/a,set/deep/b,set/deep/c')
+    await raced(driver, copy, async (transaction) => transaction.delete('set/a'))
+    assert.equal(textOf(await driver.get('copy')), 'set/deep/b,set/deep/c')
+    const own = async (transaction: Transaction) => {
+      transaction.put('set/own', () => Buffer.from('4'))
+      await copy(transaction)
+    }
+    await raced(driver, own, async (transaction) => transaction.delete('set/deep/b'))
+    assert.equal(textOf(await driver.get('copy')), 'set/deep/c,set/own')
+    assert.equal(runs, 6)
+  })
+
+  check('a change that read only keys does not mind new values of them', async (driver) => {
+    await write(driver, { 'set/a': '1', 'set/b': '1' })
+    let runs = 0
+    await raced(
+      driver,
+      async (transaction) => {
+        runs += 1
+        const count = (await transaction.keys('set/')).length
+        transaction.put('count', () => Buffer.from(String(count)))
+      },
+      (transaction) => increment(transaction, 'set/a'),
+    )
+    assert.equal(runs, 1)
+    assert.equal(textOf(await driver.get('count')), '2')
   })
 
   check('a key that was deleted and made again with the same bytes is another one', async (driver) => {
@@ -553,6 +605,7 @@ function commits(check: Check): void {
     await refuses(driver.get('b'), 'storage_failed')
     await refuses(driver.getMany(['a']), 'storage_failed')
     await refuses(driver.list(''), 'storage_failed')
+    await refuses(driver.keys(''), 'storage_failed')
     await refuses(driver.scan(''), 'storage_failed')
     await refuses(write(driver, { a: '2' }), 'storage_failed')
     await driver.close()
@@ -648,6 +701,7 @@ function limits(check: Check): void {
 
   check("prefixes are empty or end in '/', and limits are counts", async (driver) => {
     await refuses(driver.list('a'), 'invalid_request')
+    await refuses(driver.keys('a'), 'invalid_request')
     await refuses(driver.scan('a'), 'invalid_request')
     await refuses(
       driver.transact(async (transaction) => transaction.list('a')),
@@ -657,9 +711,14 @@ function limits(check: Check): void {
       driver.transact(async (transaction) => transaction.scan('a')),
       'invalid_request',
     )
+    await refuses(
+      driver.transact(async (transaction) => transaction.keys('a')),
+      'invalid_request',
+    )
     await refuses(driver.list('', { limit: -1 }), 'invalid_request')
     await refuses(driver.list('', { limit: 1.5 }), 'invalid_request')
     await refuses(driver.scan('', { limit: Number.NaN }), 'invalid_request')
+    await refuses(driver.keys('', { limit: Number.NaN }), 'invalid_request')
     assert.deepEqual(await driver.list('', { limit: Number.MAX_SAFE_INTEGER }), [])
   })
 
@@ -683,12 +742,14 @@ function limits(check: Check): void {
     assert.deepEqual(await driver.list(''), [])
   })
 
-  check('a scan that carries too much is refused, and smaller pages of it are not', async (driver) => {
+  check('a scan that carries too much is refused, and smaller pages of it or only its keys are not', async (driver) => {
     const keys = inFolder('heavy', 17)
     for (const key of keys)
       await driver.transact(async (transaction) => transaction.put(key, () => new Uint8Array(4 * 1024 * 1024)))
     await refuses(driver.scan('heavy/'), 'too_large')
     assert.equal((await driver.scan('heavy/', { limit: 16 })).length, 16)
+    assert.deepEqual(await driver.keys('heavy/'), keys)
+    assert.deepEqual(await driver.transact((transaction) => transaction.keys('heavy/')), keys)
   })
 }
 
@@ -714,6 +775,10 @@ function models(check: Check): void {
         found.map(({ key, entry }) => [key, textOf(entry)]),
         modelScan(model, prefix, page),
         JSON.stringify({ prefix, page }),
+      )
+      assert.deepEqual(
+        await reads.keys(prefix, page),
+        modelScan(model, prefix, page).map(([key]) => key),
       )
       const key = someKey()
       assert.equal(textOf(await reads.get(key)), model.get(key))
@@ -820,6 +885,14 @@ async function scannedKeys(
   page?: { after?: string | undefined; limit?: number },
 ): Promise<string[]> {
   return (await reads.scan(prefix, page)).map(({ key }) => key)
+}
+
+async function onlyKeys(
+  reads: Reads,
+  prefix: string,
+  page?: { after?: string | undefined; limit?: number },
+): Promise<string[]> {
+  return await reads.keys(prefix, page)
 }
 
 function inFolder(folder: string, count: number): string[] {

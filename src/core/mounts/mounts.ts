@@ -169,7 +169,7 @@ export class Mounts {
     await this.#change((table) => {
       const route = routeOf(entry)
       const taken = table.find((each) => route.startsWith(routeOf(each)) || routeOf(each).startsWith(route))
-      if (taken) throw new ApiError('invalid_request', `path is already in use at ${routeOf(taken)}`)
+      if (taken) throw new ApiError('invalid_request', `path is already in use at ${taken.path}`)
       if (table.length >= MAX_MOUNTS)
         throw new ApiError('invalid_request', `no more than ${MAX_MOUNTS} mounts are possible`)
       return [...table, entry]

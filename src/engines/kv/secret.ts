@@ -3,7 +3,6 @@
  * that the usual read costs one look-up. Data of older versions lies in entries of their own. Pure.
  */
 import { type Exact, plainData } from '#lib/exact-json.ts'
-import { rfc3339 } from '#lib/time.ts'
 
 /** When made, when deleted or to be deleted (0: never), both in milliseconds since 1970; 1 when destroyed. */
 export type Version = [createdMs: number, deletionMs: number, destroyed: 0 | 1]
@@ -78,18 +77,18 @@ export function isDeleted([, deletionMs]: Version, nowMs: number): boolean {
   return deletionMs > 0 && deletionMs <= nowMs
 }
 
-/** Empty for never. */
-export function timeText(ms: number): string {
-  return ms === 0 ? '' : rfc3339(new Date(ms))
+/** Empty for never. A Date goes out as RFC 3339, and is told by audit lines as it is: a time is no secret. */
+export function timeOf(ms: number): Date | '' {
+  return ms === 0 ? '' : new Date(ms)
 }
 
 /** What replies say of one version. */
 export function versionInfo(secret: SecretEntry, number: number): Record<string, unknown> {
   const [createdMs, deletionMs, destroyed] = versionOf(secret, number)!
   return {
-    created_time: timeText(createdMs),
+    created_time: timeOf(createdMs),
     custom_metadata: secret.custom_metadata,
-    deletion_time: timeText(deletionMs),
+    deletion_time: timeOf(deletionMs),
     destroyed: destroyed === 1,
     version: number,
   }

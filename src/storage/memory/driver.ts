@@ -50,6 +50,12 @@ class MemoryDriver implements Driver, Committer, Source {
     return this.readList(prefix, page)
   }
 
+  async keys(prefix: string, page: Page = {}): Promise<string[]> {
+    this.#checkOpen()
+    checkPrefix(prefix)
+    return this.keysIn(scanRange(prefix, page.after), limitOf(page))
+  }
+
   async scan(prefix: string, page: Page = {}): Promise<{ key: string; entry: Entry }[]> {
     this.#checkOpen()
     checkPrefix(prefix)
@@ -107,7 +113,7 @@ class MemoryDriver implements Driver, Committer, Source {
   }
 
   readKeys(range: Range, count: number): string[] {
-    return this.keys(range, count)
+    return this.keysIn(range, count)
   }
 
   readEntries(range: Range, count: number): { key: string; entry: Entry }[] {
@@ -124,11 +130,11 @@ class MemoryDriver implements Driver, Committer, Source {
     return this.#entries.get(key)?.version ?? 0
   }
 
-  keys(range: Range, count: number): string[] {
+  keysIn(range: Range, count: number): string[] {
     return this.#entries.keys(range, count)
   }
 
-  versions(range: Range, count: number): Versioned[] {
+  versionsIn(range: Range, count: number): Versioned[] {
     return this.#entries.keys(range, count).map((key) => ({ key, version: this.versionOf(key) }))
   }
 

@@ -38,6 +38,7 @@ export async function open(options: Readonly<Record<string, string>>): Promise<S
     get: (key) => reader.get(key),
     getMany: (keys) => reader.getMany(keys),
     list: (prefix, page) => reader.list(prefix, page),
+    keys: (prefix, page) => reader.keys(prefix, page),
     scan: (prefix, page) => reader.scan(prefix, page),
     transact: (change) => reader.transact(change),
     onCommit: (listener) => reader.onCommit(listener),

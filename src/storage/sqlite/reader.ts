@@ -68,6 +68,11 @@ export class Reader implements Driver, Committer {
     return this.readList(prefix, page)
   }
 
+  async keys(prefix: string, page: Page = {}): Promise<string[]> {
+    checkPrefix(prefix)
+    return this.readKeys(scanRange(prefix, page.after), limitOf(page))
+  }
+
   async scan(prefix: string, page: Page = {}): Promise<{ key: string; entry: Entry }[]> {
     checkPrefix(prefix)
     return this.readEntries(scanRange(prefix, page.after), limitOf(page))
@@ -130,7 +135,7 @@ export class Reader implements Driver, Committer {
   }
 
   readKeys(range: Range, count: number): string[] {
-    return this.#fresh(() => this.#table.keys(range, count))
+    return this.#fresh(() => this.#table.keysIn(range, count))
   }
 
   readEntries(range: Range, count: number): { key: string; entry: Entry }[] {

@@ -40,12 +40,12 @@ export class Table implements Source {
     return row ? (row[0] as number) : 0
   }
 
-  keys({ from, to }: Range, count: number): string[] {
+  keysIn({ from, to }: Range, count: number): string[] {
     const rows = this.#keys.all(from, to ?? NO_END, count) as unknown as Row[]
     return rows.map((row) => row[0] as string)
   }
 
-  versions({ from, to }: Range, count: number): Versioned[] {
+  versionsIn({ from, to }: Range, count: number): Versioned[] {
     const rows = this.#versions.all(from, to ?? NO_END, count) as unknown as Row[]
     return rows.map((row) => ({ key: row[0] as string, version: row[1] as number }))
   }

@@ -1,0 +1,154 @@
+/**
+ * Fills a data folder with as many KV v2 secrets and log-in tokens, each with its lease, as are asked for: through the
+ * engine's and the tokens' own code, so that what lies there is what a server would have written, but thousands of changes
+ * in one transaction.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { StrongroomNode } from '#boot/compose.ts'
+import { Leases } from '#core/leases/leases.ts'
+import { Tokens } from '#core/tokens/tokens.ts'
+import type { Call, Grant } from '#sdk/engine.ts'
+import type { Storage, StorageTransaction } from '#sdk/storage.ts'
+import { startStrongroom } from './million-server.ts'
+
+export interface Counts {
+  secrets: number
+  leases: number
+}
+
+export const PER_FOLDER = 1000
+const LEASE_SECONDS = 768 * 3600
+/** Of one transaction: three entries for each token and secret, and the store takes 10,000. */
+const AT_ONCE = 3000
+const VALUE_BYTES = 300
+/** No divisor of the counts: secrets are written in an order that has nothing to do with their names. */
+const STRIDE = 7919
+/** Names what is in the folder; written last, so that half a fill is never taken for a whole one. */
+const FILLED = 'filled.json'
+
+export function secretPath(n: number): string {
+  return `app/f${String(Math.floor(n / PER_FOLDER)).padStart(4, '0')}/secret-${String(n % PER_FOLDER).padStart(4, '0')}`
+}
+
+export async function fill(folder: string, counts: Counts): Promise<void> {
+  const mark = path.join(folder, FILLED)
+  const wanted = JSON.stringify(counts)
+  if (existsSync(mark)) {
+    if (readFileSync(mark, 'utf8') === wanted) return
+    throw new Error(`${folder} holds ${readFileSync(mark, 'utf8')}: give another folder, or remove it`)
+  }
+  if (existsSync(folder)) throw new Error(`${folder} is there, and not filled: remove it, or give another folder`)
+  const first = await startStrongroom(folder)
+  await first.stop()
+  const node = await StrongroomNode.open({
+    storage: { type: 'sqlite', options: { path: folder } },
+    ledgerFolder: undefined,
+    seal: { type: 'shamir' },
+    defaultLeaseTtlSeconds: LEASE_SECONDS,
+    maxLeaseTtlSeconds: LEASE_SECONDS,
+    log: () => undefined,
+  })
+  await node.unsealWith([Buffer.from(readFileSync(path.join(folder, 'unseal-key'), 'utf8').trim(), 'base64')])
+  await fillNode(node, counts)
+  await node.close()
+  writeFileSync(mark, wanted)
+}
+
+async function fillNode(node: StrongroomNode, { secrets, leases }: Counts): Promise<void> {
+  const barrier = node.seal.barrier!
+  let open: StorageTransaction | undefined
+  const current = () => open!
+  const putSecret = await secretWriter(node, current)
+  const tokens = new Tokens({ storage: within(barrier.storage('core/token/'), current), clock: node.core.clock })
+  new Leases({
+    storage: barrier.storage('core/lease/'),
+    clock: node.core.clock,
+    tokens,
+    revokeSecret: async () => undefined,
+    renewSecret: async () => undefined,
+  })
+  const started = performance.now()
+  const all = barrier.storage('core/')
+  for (let first = 0; first < Math.max(secrets, leases); first += AT_ONCE) {
+    await all.transact(async (transaction) => {
+      open = transaction
+      if (first === 0) await tokens.prepare()
+      for (let n = first; n < Math.min(first + AT_ONCE, secrets); n += 1) await putSecret((n * STRIDE) % secrets)
+      for (let n = first; n < Math.min(first + AT_ONCE, leases); n += 1) await tokens.login(loginOf(n))
+    })
+    if ((first / AT_ONCE) % 20 === 19) {
+      const done = first + AT_ONCE
+      const seconds = (performance.now() - started) / 1000
+      console.log(`  ${done} of ${Math.max(secrets, leases)} secrets and leases, ${Math.round(done / seconds)} a second`)
+    }
+  }
+}
+
+async function secretWriter(
+  node: StrongroomNode,
+  current: () => StorageTransaction,
+): Promise<(n: number) => Promise<void>> {
+  const mounted = await node.core.mounts.at('secret', 'secret/')
+  if (!mounted) throw new Error('no mount at secret/')
+  const { engine, mount } = mounted
+  const { handle } = engine.paths(mount.settings()).find(({ pattern }) => pattern === 'data/*path')!.operations.update!
+  const there = { ...mount, storage: within(mount.storage, current) }
+  return async (n) => {
+    const value = { password: randomBytes((VALUE_BYTES * 3) / 4).toString('base64') }
+    const call: Call = {
+      mount: there,
+      operation: 'create',
+      path: `data/${secretPath(n)}`,
+      data: { path: secretPath(n), data: value },
+      body: { data: value },
+      bodyText: '',
+      caller: undefined,
+      token: undefined,
+      remoteAddress: '',
+      wrapped: false,
+    }
+    await handle(call)
+  }
+}
+
+function loginOf(n: number): Parameters<Tokens['login']>[0] {
+  const metadata = { role_name: `role-${n % 500}` }
+  const grant: Grant = {
+    displayName: '',
+    policies: ['app'],
+    metadata,
+    ttlSeconds: 0,
+    maxTtlSeconds: 0,
+    periodSeconds: 0,
+    explicitMaxTtlSeconds: 0,
+    numUses: 0,
+    renewable: true,
+    tokenType: 'default',
+    boundCidrs: [],
+    internal: metadata,
+  }
+  const settings = { defaultLeaseTtlSeconds: LEASE_SECONDS, maxLeaseTtlSeconds: LEASE_SECONDS, options: {} }
+  return { grant, path: 'auth/approle/login', mount: { path: 'auth/approle/', accessor: 'auth_approle_0', settings } }
+}
+
+/** The same area, whose changes become part of the transaction that is open. */
+function within(real: Storage, current: () => StorageTransaction): Storage {
+  const here = () => current().in(real)
+  return {
+    get: (key) => real.get(key),
+    getShared: (key) => real.getShared(key),
+    list: (prefix, page) => real.list(prefix, page),
+    keys: (prefix, page) => real.keys(prefix, page),
+    update: async <T>(key: string, change: (value: T | undefined) => T | undefined) => {
+      const after = change(await here().get<T>(key))
+      if (after === undefined) here().delete(key)
+      else here().put(key, after)
+    },
+    put: async (key, value) => here().put(key, value),
+    delete: async (key) => here().delete(key),
+    transact: async (change) => await change(here()),
+    below: (prefix) => within(real.below(prefix), current),
+  }
+}

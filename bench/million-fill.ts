@@ -137,6 +137,7 @@ function loginOf(n: number): Parameters<Tokens['login']>[0] {
 function within(real: Storage, current: () => StorageTransaction): Storage {
   const here = () => current().in(real)
   return {
+    moment: () => real.moment(),
     get: (key) => real.get(key),
     getShared: (key) => real.getShared(key),
     list: (prefix, page) => real.list(prefix, page),

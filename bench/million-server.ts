@@ -24,7 +24,9 @@ export async function startStrongroom(folder: string): Promise<Started> {
   const child = spawn(path.join(root, 'bin/strongroom'), ['start', `-data=${folder}`, `-address=127.0.0.1:${port}`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })
-  await once(child.stdout, 'data')
+  const gone = once(child, 'exit').then(() => Promise.reject(new Error(`the server on ${folder} did not start`)))
+  await Promise.race([once(child.stdout, 'data'), gone])
+  gone.catch(() => undefined)
   return { ...running(child), port, token: rootToken(folder) }
 }
 

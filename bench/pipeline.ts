@@ -7,7 +7,8 @@ import { randomUUID } from 'node:crypto'
 import { startServer } from '#test/server.ts'
 import type { Incoming } from '#request/incoming.ts'
 
-const requests = Number(process.argv[2] ?? 50_000)
+const ROUNDS = 25
+const requests = Number(process.argv[2] ?? 10_000)
 const server = await startServer({ secret: true, storage: 'sqlite' })
 await server.send('PUT', 'sys/policies/acl/app', { policy: 'path "secret/data/app/*" { capabilities = ["read"] }' })
 for (let n = 0; n < 100; n += 1)
@@ -30,7 +31,8 @@ function incoming(n: number): Incoming {
   }
 }
 
-for (const round of ['warm-up', 'measured', 'measured', 'measured']) {
+const micros: number[] = []
+for (let round = 0; round < ROUNDS; round += 1) {
   const before = process.cpuUsage()
   let sent = 0
   await Promise.all(
@@ -39,9 +41,12 @@ for (const round of ['warm-up', 'measured', 'measured', 'measured']) {
     }),
   )
   const { user, system } = process.cpuUsage(before)
-  console.log(
-    `${round}: ${((user + system) / requests).toFixed(1)} µs of CPU a request, of which ${(system / requests).toFixed(1)} in the kernel`,
-  )
+  micros.push((user + system) / requests)
 }
+// The least of many short rounds: other programs on the machine only ever add.
+const sorted = micros.toSorted((a, b) => a - b)
+console.log(
+  `${sorted[0]!.toFixed(1)} µs of CPU a request at best, ${sorted[ROUNDS >> 1]!.toFixed(1)} in the middle of ${ROUNDS} rounds`,
+)
 await server.stop()
 process.exit(0)

@@ -9,24 +9,35 @@ export interface AccessServices {
   identity: Identity
 }
 
+/** Found once for a token, and good as long as nothing was committed since and no policy ended by itself. */
+interface Kept {
+  moment: number
+  acl: Acl
+}
+
+const kept = new WeakMap<Token, Kept>()
 const nothing = Acl.compile([])
 
-export async function aclOf({ policies, identity }: AccessServices, token: Token): Promise<Acl> {
+export function aclOf(services: AccessServices, token: Token): Acl | Promise<Acl> {
+  const known = kept.get(token)
+  const holds = known && known.moment === services.policies.moment() && services.policies.stillHolds(known.acl)
+  return holds ? known.acl : findAcl(services, token)
+}
+
+async function findAcl(services: AccessServices, token: Token): Promise<Acl> {
+  // Looked at before anything is read: what is committed meanwhile makes this worth nothing.
+  const moment = services.policies.moment()
+  const acl = await makeAcl(services, token)
+  kept.set(token, { moment, acl })
+  return acl
+}
+
+async function makeAcl({ policies, identity }: AccessServices, token: Token): Promise<Acl> {
   if (token.entityId === '') return policies.acl(token.policies)
   const standing = await identity.standing(token.entityId)
   // The entity is gone or disabled: whatever its tokens were given before counts no more.
   if (!standing) return nothing
-  return policies.acl(allNames(token.policies, standing.policies), standing.subject)
-}
-
-const joined = new WeakMap<readonly string[], WeakMap<readonly string[], readonly string[]>>()
-
-/** The same list for the same two lists, since ACLs are kept by it. */
-function allNames(own: readonly string[], more: readonly string[]): readonly string[] {
-  if (more.length === 0) return own
-  let byMore = joined.get(own)
-  if (!byMore) joined.set(own, (byMore = new WeakMap()))
-  let names = byMore.get(more)
-  if (!names) byMore.set(more, (names = [...new Set([...own, ...more])]))
-  return names
+  const names =
+    standing.policies.length === 0 ? token.policies : [...new Set([...token.policies, ...standing.policies])]
+  return policies.acl(names, standing.subject)
 }

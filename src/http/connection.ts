@@ -6,12 +6,15 @@ import type { Peer } from './decode.ts'
 import type { ProtocolError } from './errors.ts'
 
 export interface Connection {
+  socket: Socket
   peer: Peer
   requestsLeft: number
   /** Requests begun and not yet answered. */
   running: number
   /** The answer to its latest request. Answers leave in the order of the requests: when this one is out, all are. */
   latest: ServerResponse | undefined
+  /** The tick of the clock in which that answer was ready. */
+  answeredTick: number
   /** Ends the request whose body is being read, with an answer. */
   abort: ((error: ProtocolError) => void) | undefined
   /** Bytes before the next request may be a body: one with a length was received. */
@@ -28,10 +31,12 @@ export interface Connection {
 
 export function createConnection(socket: Socket, maxRequests: number): Connection {
   return {
+    socket,
     peer: peerOf(socket),
     requestsLeft: maxRequests,
     running: 0,
     latest: undefined,
+    answeredTick: 0,
     abort: undefined,
     hadBody: false,
     closing: false,

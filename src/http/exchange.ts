@@ -35,25 +35,31 @@ export interface Exchanges {
   stop(): void
 }
 
-interface Context {
-  handle: Handle
+interface Options {
   limits: Limits
   secure: boolean
   log: Log
+}
+
+interface Context extends Options {
+  handle: Handle
   /** In the order in which they began. */
   running: Set<Exchange>
   tick: number
   draining: boolean
 }
 
-export function createExchanges(handle: Handle, limits: Limits, secure: boolean, log: Log): Exchanges {
-  const context: Context = { handle, limits, secure, log, running: new Set(), tick: 0, draining: false }
+/** @param open  the connections there are, kept by the caller */
+export function createExchanges(handle: Handle, options: Options, open: ReadonlySet<Connection>): Exchanges {
+  const { limits } = options
+  const context: Context = { handle, ...options, running: new Set(), tick: 0, draining: false }
   // A quarter of the limit where that is shorter than a second, so that short limits hold as well.
   const tickMs = Math.min(1000, (limits.maxRequestSeconds * 1000) / 4)
   const maxTicks = Math.ceil((limits.maxRequestSeconds * 1000) / tickMs)
   const clock = setInterval(() => {
     context.tick++
     expire(context, maxTicks)
+    cutUnread(context, open, maxTicks)
   }, tickMs)
   clock.unref()
   return {
@@ -75,9 +81,15 @@ function expire(context: Context, maxTicks: number): void {
   for (const exchange of context.running) {
     if (context.tick - exchange.startedTick <= maxTicks) return
     context.running.delete(exchange)
-    // Answered, but the client does not read: nobody waits for it.
-    if (exchange.response.headersSent) exchange.request.socket.destroy()
-    else fail(context, exchange, new ApiError('internal', 'context deadline exceeded'))
+    fail(context, exchange, new ApiError('internal', 'context deadline exceeded'))
+  }
+}
+
+/** Whoever does not read an answer holds its memory, and is not waited for longer than a request may take. */
+function cutUnread(context: Context, open: ReadonlySet<Connection>, maxTicks: number): void {
+  for (const { latest, answeredTick, socket } of open) {
+    if (!latest?.writableEnded || latest.writableFinished) continue
+    if (context.tick - answeredTick > maxTicks) socket.destroy()
   }
 }
 
@@ -170,7 +182,9 @@ function fail(context: Context, exchange: Exchange, error: unknown, id?: string)
   if (exchange.response.headersSent) return
   const isProtocol = error instanceof ProtocolError
   const { status, body } = isProtocol ? { status: error.status, body: errorBody(error.message) } : toHttp(error)
-  if (status >= 500 && !isProtocol) context.log('request failed', describe(error, id))
+  // A sealed server refuses everybody who asks; that it is sealed was told when it happened.
+  const isSealed = error instanceof ApiError && error.code === 'sealed'
+  if (status >= 500 && !isProtocol && !isSealed) context.log('request failed', describe(error, id))
   send(context, exchange, { status, contentType: 'application/json', body })
 }
 
@@ -202,10 +216,8 @@ function stackFrames(error: Error): string {
 function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   const { response, request, connection } = exchange
   if (response.headersSent) return
-  if (response.destroyed) {
-    context.running.delete(exchange)
-    return
-  }
+  context.running.delete(exchange)
+  if (response.destroyed) return
   const body = lineEnd(outgoing)
   const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
   if (outgoing.status !== 204) headers.push('Content-Length', String(lengthOf(body)))
@@ -216,10 +228,8 @@ function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   if (context.draining || exchange.unread || connection.requestsLeft <= 0) endConnection(connection, response)
   response.writeHead(outgoing.status, outgoing.headers ? withExtra(headers, outgoing.headers) : headers)
   connection.running--
+  connection.answeredTick = context.tick
   response.end(body)
-  // Nearly always the kernel has taken it by now. Else it stays under the eyes of the clock until it has.
-  if (response.writableFinished) context.running.delete(exchange)
-  else response.on('close', () => context.running.delete(exchange))
 }
 
 /** This answer says that it is the last, unless requests behind it are under way already. */

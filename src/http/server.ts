@@ -30,6 +30,7 @@ interface Context {
   limits: Limits
   exchanges: Exchanges
   connections: WeakMap<Socket, Connection>
+  open: Set<Connection>
 }
 
 export function createListener(handle: Handle, options: ListenerOptions): Listener {
@@ -37,10 +38,11 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
   const address = parseAddress(options.address)
   const { tls } = options
   const server = createServerOf(options, limits)
-  const exchanges = createExchanges(handle, limits, tls !== undefined, options.log ?? (() => {}))
+  const open = new Set<Connection>()
+  const exchanges = createExchanges(handle, { limits, secure: tls !== undefined, log: options.log ?? (() => {}) }, open)
   const event = tls ? 'secureConnection' : 'connection'
   const sockets = trackSockets(server)
-  attach({ server, event, limits, exchanges, connections: new WeakMap() })
+  attach({ server, event, limits, exchanges, open, connections: new WeakMap() })
   let bound = options.address
   const reloadTls = async () => {
     if (tls && server instanceof TlsServer) server.setSecureContext(await readContext(tls))
@@ -98,11 +100,15 @@ function trackSockets(server: Server): Set<Socket> {
 }
 
 function attach(context: Context): void {
-  const { server, event, limits, exchanges, connections } = context
+  const { server, event, limits, exchanges, connections, open } = context
   server.on(event, (socket: Socket) => {
-    let connection = connections.get(socket)
-    if (!connection) connections.set(socket, (connection = createConnection(socket, limits.maxRequestsPerConnection)))
+    const known = connections.get(socket)
+    const connection = known ?? createConnection(socket, limits.maxRequestsPerConnection)
     noteListeners(socket, connection)
+    if (known) return
+    connections.set(socket, connection)
+    open.add(connection)
+    socket.once('close', () => open.delete(connection))
   })
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket)!

@@ -49,6 +49,11 @@ export interface Commit {
 }
 
 export interface Driver extends Reads {
+  /**
+   * Changes with every commit, whoever makes it. What was derived from reads after one look at it still holds when a
+   * second look says the same: one atomic load in place of many reads.
+   */
+  moment(): number
   getMany(keys: readonly string[]): Promise<(Entry | undefined)[]>
   /**
    * Run `change` and commit what it wrote. Resolves when the writes are durable.
@@ -78,6 +83,8 @@ export interface Storage extends StorageReads {
 }
 
 export interface StorageReads {
+  /** As the driver's: while it stays the same, nothing that was read since has changed. @throws ApiError `sealed` */
+  moment(): number
   get<T>(key: string): Promise<T | undefined>
   /**
    * Like get, but decoded once and kept until the entry changes: for what is read on every request and is no secret in

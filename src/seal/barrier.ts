@@ -84,6 +84,11 @@ class View implements Storage {
     this.prefix = prefix
   }
 
+  moment(): number {
+    this.barrier.ring()
+    return this.barrier.driver.moment()
+  }
+
   async get<T>(key: string): Promise<T | undefined> {
     this.barrier.ring()
     const storageKey = this.prefix + key

@@ -277,6 +277,7 @@ function holding(storage: Storage) {
   const released = Promise.withResolvers<void>()
   let heldKey: string | undefined
   const held: Storage = {
+    moment: () => storage.moment(),
     get: (key) => storage.get(key),
     getShared: async (key) => {
       if (key === heldKey) {

@@ -61,6 +61,7 @@ export async function reopen({ driver, clock, shares }: Opened): Promise<Seal> {
 /** Passes everything on, but changes what the test says: a store as an attacker or a fault would leave it. */
 export function meddled(driver: Driver, change: Partial<Driver>): Driver {
   return {
+    moment: () => driver.moment(),
     get: (key) => driver.get(key),
     getMany: (keys) => driver.getMany(keys),
     list: (prefix, page) => driver.list(prefix, page),

@@ -509,6 +509,27 @@ function conflicts(check: Check): void {
 }
 
 function commits(check: Check): void {
+  check(
+    'the moment changes with every commit before it is acknowledged, and not by reading or failing',
+    async (driver) => {
+      const moments = new Set([driver.moment()])
+      for (let n = 0; n < 5; n += 1) {
+        await driver.transact(async (transaction) => transaction.put(`k${n}`, () => Buffer.from('v')))
+        const moment = driver.moment()
+        assert.ok(!moments.has(moment))
+        moments.add(moment)
+        await driver.get(`k${n}`)
+        await driver.list('')
+        await assert.rejects(
+          driver.transact(async () => {
+            throw new Error('no')
+          }),
+        )
+        assert.equal(driver.moment(), moment)
+      }
+    },
+  )
+
   check('a change that throws writes nothing, and its error comes through', async (driver) => {
     const mine = new Error('mine')
     const change = driver.transact(async (transaction) => {

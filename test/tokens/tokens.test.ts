@@ -310,7 +310,7 @@ test('nothing is answered before prepare and after forget', async () => {
   const batch = await make({ type: 'batch' })
   for (const { text } of [service, batch]) assert.ok(await tokens.lookup(text))
   tokens.forget()
-  for (const { text } of [service, batch]) await assert.rejects(tokens.lookup(text), { code: 'sealed' })
+  for (const { text } of [service, batch]) await assert.rejects(async () => tokens.lookup(text), { code: 'sealed' })
   await assert.rejects(tokens.lookupByAccessor(service.accessor), { code: 'sealed' })
   await assert.rejects(make(), { code: 'sealed' })
   await tokens.prepare()

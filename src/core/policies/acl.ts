@@ -22,6 +22,8 @@ export interface CompileOptions {
   expand?: Expand | undefined
   /** Stanzas that expired before are left out. */
   now?: Date
+  /** When the next policy or stanza ends by itself, in milliseconds: from then on it has to be compiled anew. */
+  validUntilMs?: number
 }
 
 interface Prefix {
@@ -55,6 +57,7 @@ const denied = refusal('a policy denies this path', false)
 const unknownPath = refusal('no policy has a rule for this path', false)
 
 export class Acl {
+  readonly validUntilMs: number
   readonly #root: boolean
   readonly #exact: ReadonlyMap<string, Rule>
   readonly #prefixes: readonly Prefix[]
@@ -66,7 +69,9 @@ export class Acl {
     exact: Map<string, Rule>,
     prefixes: Map<string, Rule>,
     patterns: Map<string, Rule>,
+    validUntilMs: number,
   ) {
+    this.validUntilMs = validUntilMs
     this.#root = root
     this.#exact = exact
     this.#prefixes = nest(prefixes)
@@ -74,7 +79,7 @@ export class Acl {
   }
 
   /** A policy named `root` allows everything, whatever else there is. */
-  static compile(policies: readonly Policy[], { expand, now }: CompileOptions = {}): Acl {
+  static compile(policies: readonly Policy[], { expand, now, validUntilMs = Infinity }: CompileOptions = {}): Acl {
     const exact = new Map<string, Rule>()
     const prefixes = new Map<string, Rule>()
     const patterns = new Map<string, Rule>()
@@ -93,6 +98,7 @@ export class Acl {
       exact,
       prefixes,
       patterns,
+      validUntilMs,
     )
   }
 

@@ -190,6 +190,16 @@ export class Policies {
     return this.#aclOf(set, subject)
   }
 
+  /** Of the store that policies lie in: see Storage.moment. */
+  moment(): number {
+    return this.#storage.moment()
+  }
+
+  /** Whether an ACL still holds as far as time goes: policies and stanzas may end by themselves. */
+  stillHolds(acl: Acl): boolean {
+    return acl.validUntilMs === Infinity || this.#clock.now().getTime() < acl.validUntilMs
+  }
+
   #aclOf(set: PolicySet, subject: TemplateSubject | undefined): Acl {
     if (!set.templated || !subject) return (set.plain ??= this.#compile(set, undefined))
     const cacheKey = `${set.id}\0${subject.key}`
@@ -202,7 +212,8 @@ export class Policies {
   }
 
   #compile(set: PolicySet, subject: TemplateSubject | undefined): Acl {
-    return Acl.compile(set.policies, { expand: subject?.expand, now: this.#clock.now() })
+    const { policies, validUntilMs } = set
+    return Acl.compile(policies, { expand: subject?.expand, now: this.#clock.now(), validUntilMs })
   }
 
   #makeSet(

@@ -139,6 +139,11 @@ export function allowedFrom(token: Token, remoteAddress: string): boolean {
   return token.boundCidrs.length === 0 || cidrsAllow(token.boundCidrs, remoteAddress)
 }
 
+/** When it ends by its own time: milliseconds, Infinity for never. */
+export function endOf(entry: Readonly<TokenEntry>): number {
+  return entry.expires_at_ms === 0 ? Infinity : entry.expires_at_ms
+}
+
 /** Whether it may still be used, as far as its own entry tells. */
 export function isAlive(entry: Readonly<TokenEntry>, nowMs: number): boolean {
   return entry.expires_at_ms === 0 || entry.expires_at_ms > nowMs

@@ -11,7 +11,7 @@
  * A token is good only while every token above it is: lookups walk up. So one write ends a whole tree at once, and the
  * entries below it may go in their own time.
  */
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
@@ -20,8 +20,8 @@ import { Expiry, type ExpiryIndex } from './expiry.ts'
 import { isTokenName, randomBase62, tokenName } from './ids.ts'
 import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
 import { type RevokeListener, Revocation } from './revocation.ts'
-import { isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
-import { effectiveTtl } from './ttl.ts'
+import { endOf, isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
+import { effectiveTtl, type RenewLimits } from './ttl.ts'
 
 const SERVICE_PREFIX = 'hvs.'
 /** 143 bits. */
@@ -35,16 +35,12 @@ const PAGE = 1000
 /** How long the request that took the last use may take before the rest of the token is cleaned up under it. */
 const LAST_USE_MS = 60_000
 
-export interface RenewLimits {
-  incrementSeconds: number
-  defaultSeconds: number
-  maxSeconds: number
-  /** What the role or the auth method says now; without it, what the token was made with. */
-  ttlSeconds?: number
-  periodSeconds?: number
-  ownMaxSeconds?: number
-  explicitMaxSeconds?: number
-  grant?: TokenEntry['grant']
+interface Kept {
+  token: Token
+  /** Of the store, when it was found there with all above it. */
+  moment: number
+  /** When it ends by time alone. */
+  untilMs: number
 }
 
 export class Tokens {
@@ -53,8 +49,8 @@ export class Tokens {
   readonly #batch: BatchTokens
   readonly #expiry = new Expiry()
   readonly #revocation: Revocation
-  /** By a hash of the token: what to compare with the store, which alone decides. Oldest first. */
-  readonly #cache = new Map<string, Token>()
+  /** By the token itself. The store alone decides; this is what it said, and when. Oldest first. */
+  readonly #cache = new Map<string, Kept>()
   #salt: Buffer | undefined
 
   constructor({ storage, clock }: { storage: Storage; clock: Clock }) {
@@ -109,16 +105,12 @@ export class Tokens {
    *
    * @param options.spent  also one whose last use was just taken: for the request that took it
    */
-  async lookup(text: string, options: { spent?: boolean } = {}): Promise<Token | undefined> {
-    if (text === '' || text.length > MAX_TOKEN_BYTES) return undefined
-    const name = hash('sha256', text, 'base64url')
-    const nowMs = this.#clock.now().getTime()
-    let token = this.#cache.get(name)
-    if (token?.type !== 'batch') token = await this.#current(text, name, token)
-    else this.#saltOrSealed()
-    if (!token || !isAlive(token.entry, nowMs)) return undefined
-    if (token.numUses === SPENT && !options.spent) return undefined
-    return token.entry.parent === undefined || (await this.#ancestorsAlive(token.entry, nowMs)) ? token : undefined
+  lookup(text: string, options: { spent?: boolean } = {}): Token | undefined | Promise<Token | undefined> {
+    const kept = this.#cache.get(text)
+    // Nothing was committed since it was found good: then only time can have ended it.
+    const proven =
+      kept !== undefined && kept.moment === this.#storage.moment() && this.#clock.now().getTime() < kept.untilMs
+    return proven && kept.token.numUses === 0 ? kept.token : this.#find(text, options)
   }
 
   /**
@@ -210,8 +202,7 @@ export class Tokens {
   async byId(id: string): Promise<Token | undefined> {
     const entry = await this.#storage.getShared<TokenEntry>(`id/${id}`)
     const nowMs = this.#clock.now().getTime()
-    if (!entry || !isAlive(entry, nowMs) || entry.uses_left === SPENT || !(await this.#ancestorsAlive(entry, nowMs)))
-      return undefined
+    if (!entry || entry.uses_left === SPENT || nowMs >= (await this.#endsAt(entry))) return undefined
     return makeToken(id, '', 'service', entry)
   }
 
@@ -312,33 +303,55 @@ export class Tokens {
     await this.#revocation.tidy()
   }
 
-  async #current(text: string, name: string, kept: Token | undefined): Promise<Token | undefined> {
+  async #find(text: string, options: { spent?: boolean }): Promise<Token | undefined> {
+    if (text === '' || text.length > MAX_TOKEN_BYTES) return undefined
+    // Looked at before anything is read: what is committed meanwhile makes this proof worth nothing.
+    const moment = this.#storage.moment()
+    const token = await this.#current(text)
+    if (!token) {
+      this.#cache.delete(text)
+      return undefined
+    }
+    const untilMs = await this.#endsAt(token.entry)
+    this.#keep(text, { token, moment, untilMs })
+    if (this.#clock.now().getTime() >= untilMs) return undefined
+    return token.numUses === SPENT && !options.spent ? undefined : token
+  }
+
+  /** As the store has it now, whether or not it may be used; the same object while its entry is the same. */
+  async #current(text: string): Promise<Token | undefined> {
+    const kept = this.#cache.get(text)?.token
+    if (kept?.type === 'batch') {
+      this.#saltOrSealed()
+      return kept
+    }
     if (!kept && text.startsWith(BATCH_PREFIX)) {
       this.#saltOrSealed()
       const entry = await this.#batch.open(text)
-      return entry && this.#keep(name, makeToken(this.#id(text), text, 'batch', freezeEntry(entry)))
+      return entry && makeToken(this.#id(text), text, 'batch', freezeEntry(entry))
     }
     const id = kept?.id ?? this.#id(text)
     const entry = await this.#storage.getShared<TokenEntry>(`id/${id}`)
     if (kept && kept.entry === entry) return kept
-    if (!entry) this.#cache.delete(name)
-    return entry && this.#keep(name, makeToken(id, text, 'service', entry))
+    return entry && makeToken(id, text, 'service', entry)
   }
 
-  #keep(name: string, token: Token): Token {
-    this.#cache.set(name, token)
+  #keep(text: string, kept: Kept): void {
+    this.#cache.set(text, kept)
     if (this.#cache.size > MAX_CACHED_TOKENS) this.#cache.delete(this.#cache.keys().next().value!)
-    return token
   }
 
-  async #ancestorsAlive(entry: Readonly<TokenEntry>, nowMs: number): Promise<boolean> {
+  /** When it ends, by its own time or that of one above it; 0 if one of those is gone. Milliseconds; Infinity for never. */
+  async #endsAt(entry: Readonly<TokenEntry>): Promise<number> {
+    let untilMs = endOf(entry)
     let parent = entry.parent
     for (let generation = 0; parent !== undefined; generation++) {
       const above: Readonly<TokenEntry> | undefined = await this.#storage.getShared<TokenEntry>(`id/${parent}`)
-      if (!above || !isAlive(above, nowMs) || generation > MAX_GENERATIONS) return false
+      if (!above || generation > MAX_GENERATIONS) return 0
+      untilMs = Math.min(untilMs, endOf(above))
       parent = above.parent
     }
-    return true
+    return untilMs
   }
 
   #id(text: string): string {

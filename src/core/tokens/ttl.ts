@@ -3,7 +3,21 @@
  * All times in whole seconds; 0 means "not set".
  */
 import { formatDuration } from '#lib/duration.ts'
+import type { Grant } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
+
+/** What a renewal asks for and what bounds it, in seconds. */
+export interface RenewLimits {
+  incrementSeconds: number
+  defaultSeconds: number
+  maxSeconds: number
+  /** What the role or the auth method says now; without it, what the token was made with. */
+  ttlSeconds?: number
+  periodSeconds?: number
+  ownMaxSeconds?: number
+  explicitMaxSeconds?: number
+  grant?: Grant
+}
 
 export interface TtlRequest {
   /** What the mount (or the system) allows. */

@@ -35,6 +35,7 @@ export async function open(options: Readonly<Record<string, string>>): Promise<S
   const seat = (): Seat => ({ folder: writer.folder, shared: writer.shared, port: writer.attach() })
   const reader = await attach(seat())
   return {
+    moment: () => reader.moment(),
     get: (key) => reader.get(key),
     getMany: (keys) => reader.getMany(keys),
     list: (prefix, page) => reader.list(prefix, page),

@@ -2,7 +2,7 @@
 import { authBlock } from '#core/tokens/auth.ts'
 import { hasLease } from '#core/tokens/expiry.ts'
 import type { Token } from '#core/tokens/token.ts'
-import type { RenewLimits } from '#core/tokens/tokens.ts'
+import type { RenewLimits } from '#core/tokens/ttl.ts'
 import { secondsLeft } from '#core/tokens/ttl.ts'
 import { rfc3339 } from '#lib/time.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'

@@ -9,9 +9,10 @@ import { Ledger } from '#audit/ledger/ledger.ts'
 import { auditDevices } from '#audit/registry.ts'
 import { authMethods } from '#auth/registry.ts'
 import { Audit } from '#core/audit/audit.ts'
-import { AuditDevices } from '#core/audit/devices.ts'
+import { AuditDevices, LEDGER } from '#core/audit/devices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { Leases } from '#core/leases/leases.ts'
+import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Policies } from '#core/policies/store.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
@@ -115,6 +116,11 @@ export class StrongroomNode {
     return this.#unsealed.core
   }
 
+  #keyRing(): NonNullable<Seal['keyRing']> {
+    if (!this.seal.keyRing) throw new ApiError('sealed', 'Vault is sealed')
+    return this.seal.keyRing
+  }
+
   /** Undefined while sealed. */
   get ledger(): Ledger | undefined {
     return this.#ledger
@@ -141,15 +147,24 @@ export class StrongroomNode {
         rootTokenId,
       )
     })
-    if (this.#options.seal.type !== 'shamir') await this.unsealAutomatically()
+    if (this.#options.seal.type !== 'shamir') await this.#unsealFirst()
     return { ...result, rootToken }
+  }
+
+  /** The keys are told in any case: they exist only in this answer, and without them nobody could ever get in. */
+  async #unsealFirst(): Promise<void> {
+    try {
+      await this.unsealAutomatically()
+    } catch (error) {
+      this.#options.log(`initialised, but unsealing failed: ${textOf(error)}`)
+    }
   }
 
   async sealNow(): Promise<void> {
     this.gate.close()
     await this.seal.seal()
     // Not awaited: the request that asks for it is itself under way, and its answer is to be recorded.
-    this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${String(error)}`))
+    this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${textOf(error)}`))
   }
 
   /** Audit files are opened again: after a log rotation. */
@@ -202,9 +217,44 @@ export class StrongroomNode {
   }
 
   async #unseal(barrier: Barrier): Promise<Unsealed> {
+    const { core, auditTable, revokeAll } = this.#join(barrier)
+    const { audit, mounts, policies, tokens, leases } = core
+    await tokens.prepare()
+    await policies.setup()
+    const ledger = await Ledger.open({
+      folder: await this.#ledgerPlace(),
+      durable: this.#options.storage.type !== 'memory',
+    })
+    let cluster: Cluster
+    try {
+      await auditTable.load(ledger, this.#options.log)
+      cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
+    } catch (error) {
+      // Left open, it would be in the way of the next attempt.
+      await Promise.allSettled([audit.close(), ledger.close()])
+      throw error
+    }
+    this.#ledger = ledger
+    leases.run()
+    const housekeeping = new Housekeeping(
+      [
+        { name: 'moving and disabling mounts', run: () => mounts.goOn(revokeAll), atOnce: true },
+        { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
+        { name: 'removing expired policies', run: () => policies.tidy() },
+        { name: 'removing expired entries', run: () => tidyMounts(mounts) },
+      ],
+      this.#options.log,
+    )
+    // Beside the requests: what a mount gave out may take long to take back, or fail, and must not keep others waiting.
+    housekeeping.start()
+    return { barrier, core, cluster, housekeeping }
+  }
+
+  /** The services behind the barrier, none of them at work yet. */
+  #join(barrier: Barrier): { core: Core; auditTable: AuditDevices; revokeAll: RevokeAll } {
     const clock = this.#clock
     const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
-    const policies = new Policies(barrier.storage('core/policy/'))
+    const policies = new Policies(barrier.storage('core/policy/'), { clock })
     const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
     const audit = new Audit({ report: this.#options.log })
     const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
@@ -235,7 +285,7 @@ export class StrongroomNode {
       auditDevices: auditTable,
       revokeAll,
       seal: () => this.sealNow(),
-      keyStatus: () => this.seal.keyRing!.status(),
+      keyRing: () => this.#keyRing(),
     })
     builtin['identity'] = identityEngine(identity)
     builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })
@@ -243,27 +293,11 @@ export class StrongroomNode {
       const mounted = await mounts.at('secret', 'cubbyhole')
       if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
     })
-    await tokens.prepare()
-    await policies.setup()
-    this.#ledger = await Ledger.open({
-      folder: await this.#ledgerPlace(),
-      durable: this.#options.storage.type !== 'memory',
-    })
-    await auditTable.load(this.#ledger)
-    await mounts.finishDisabling(revokeAll)
-    leases.run()
-    const cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
-    const core: Core = { audit, mounts, policies, identity, tokens, leases, wrapping, clock }
-    const housekeeping = new Housekeeping(
-      [
-        { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
-        { name: 'removing expired policies', run: () => policies.tidy() },
-        { name: 'removing expired entries', run: () => tidyMounts(mounts) },
-      ],
-      this.#options.log,
-    )
-    housekeeping.start()
-    return { barrier, core, cluster, housekeeping }
+    return {
+      core: { audit, mounts, policies, identity, tokens, leases, wrapping, clock },
+      auditTable,
+      revokeAll,
+    }
   }
 
   #mounts(barrier: Barrier, builtin: Record<string, Engine>): Mounts {
@@ -273,6 +307,7 @@ export class StrongroomNode {
       catalog: { secret: engines, auth: authMethods, builtin },
       defaultLeaseTtlSeconds: this.#options.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: this.#options.maxLeaseTtlSeconds,
+      report: this.#options.log,
     })
   }
 
@@ -294,8 +329,11 @@ export class StrongroomNode {
 
   #troubles(): { refusing: boolean; texts: string[] } {
     const ledger = this.#ledger?.trouble()
+    const devices = this.#unsealed?.core.audit.failing().filter((name) => name !== LEDGER) ?? []
     const texts = [
       ledger && `audit ledger: ${ledger}`,
+      // Only which: what a device says of itself may tell strangers of files and hosts.
+      ...devices.map((name) => `audit device ${name} fails`),
       this.#driver.trouble(),
       this.seal.trouble(),
       this.#unsealed?.core.leases.trouble(),
@@ -305,4 +343,8 @@ export class StrongroomNode {
       texts: texts.filter((text) => text !== undefined && text !== '') as string[],
     }
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

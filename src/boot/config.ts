@@ -35,7 +35,7 @@ export interface ServerConfig {
 }
 
 /** 32 days, as every server of this API has it. */
-const DEFAULT_LEASE_SECONDS = 768 * 3600
+export const DEFAULT_LEASE_SECONDS = 768 * 3600
 const MAX_CONFIG_FILES = 100
 const MAX_CONFIG_FILE_BYTES = 4 * 1024 * 1024
 

@@ -1,5 +1,14 @@
-/** What a person finds in a server made by \`start\` or \`-dev\`: a place for secrets. */
+/** What a person finds in a server made by \`start\` or \`-dev\`: one share that unseals it, and a place for secrets. */
+import type { InitOptions } from '#sdk/seal.ts'
 import type { StrongroomNode } from './compose.ts'
+
+export const ONE_SHARE: InitOptions = {
+  shares: 1,
+  threshold: 1,
+  storedShares: 0,
+  recoveryShares: 0,
+  recoveryThreshold: 0,
+}
 
 export async function enableFirstMounts(node: StrongroomNode): Promise<void> {
   await node.core.mounts.enable('secret', 'secret', {

@@ -6,6 +6,8 @@ const ROUND_MS = 60_000
 export interface Chore {
   name: string
   run: () => Promise<unknown>
+  /** Also right after the start, and not only when the first minute is over. */
+  atOnce?: true
 }
 
 export class Housekeeping {
@@ -20,10 +22,8 @@ export class Housekeeping {
   }
 
   start(): void {
-    this.#timer = setInterval(() => {
-      // A round that takes longer than its time is not overtaken by the next.
-      this.#round ??= this.round().finally(() => (this.#round = undefined))
-    }, ROUND_MS).unref()
+    this.#timer = setInterval(() => this.#begin(this.#chores), ROUND_MS).unref()
+    this.#begin(this.#chores.filter(({ atOnce }) => atOnce))
   }
 
   async stop(): Promise<void> {
@@ -31,9 +31,14 @@ export class Housekeeping {
     await this.#round
   }
 
-  /** All chores once. One that fails is told and tried again in the next round. */
-  async round(): Promise<void> {
-    for (const { name, run } of this.#chores) {
+  /** A round that takes longer than its time is not overtaken by the next. */
+  #begin(chores: readonly Chore[]): void {
+    this.#round ??= this.round(chores).finally(() => (this.#round = undefined))
+  }
+
+  /** Each once. One that fails is told and tried again in the next round. */
+  async round(chores = this.#chores): Promise<void> {
+    for (const { name, run } of chores) {
       try {
         await run()
       } catch (error) {
@@ -43,11 +48,22 @@ export class Housekeeping {
   }
 }
 
-/** Engines remove what has expired in their mounts. */
+/**
+ * Engines remove what has expired in their mounts. One that fails does not keep the others.
+ *
+ * @throws Error that names the mounts that failed
+ */
 export async function tidyMounts(mounts: Mounts): Promise<void> {
+  const failures: string[] = []
   for (const kind of ['secret', 'auth'] as const) {
-    for (const { engine, mount, entry } of await mounts.all(kind)) {
-      if (!entry.tainted) await engine.tidy?.(mount)
+    for (const { engine, mount, entry, route } of await mounts.all(kind)) {
+      if (entry.tainted) continue
+      try {
+        await engine.tidy?.(mount)
+      } catch (error) {
+        failures.push(`${route}: ${error instanceof Error ? error.message : String(error)}`)
+      }
     }
   }
+  if (failures.length > 0) throw new Error(failures.join('; '))
 }

@@ -21,7 +21,7 @@ const flags = {
   'dev-root-token-id': { kind: 'text', about: 'With -dev: the root token.' },
   'dev-listen-address': { kind: 'text', about: 'With -dev: where to listen (127.0.0.1:8200).' },
   'dev-tls': { kind: 'boolean', about: 'With -dev: serve TLS with a certificate made for this run.' },
-  'dev-no-store-token': { kind: 'boolean', about: 'Accepted for compatibility: the token is never stored.' },
+  'dev-no-store-token': { kind: 'boolean', about: 'With -dev: do not write the root token to ~/.vault-token.' },
   'log-level': { kind: 'text', about: 'Accepted for compatibility.' },
   'log-format': { kind: 'text', about: 'Accepted for compatibility.' },
   help: { kind: 'boolean', about: 'Print this help.' },
@@ -53,6 +53,7 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
       rootToken: given('dev-root-token-id'),
       address: given('dev-listen-address') ?? '127.0.0.1:8200',
       tls: given('dev-tls') === 'true',
+      storeToken: given('dev-no-store-token') !== 'true',
     })
     return undefined
   }

@@ -2,18 +2,21 @@
  * `strongroom start`: a server for people. Keeps its data in a folder, initialises and unseals itself on the first run, and
  * says where its keys are and what to try next.
  *
- * In the data folder: `strongroom.db` and `ledger/` (the store's), `unseal-key` and `root-token` (mode 600, ours).
+ * In the data folder: `strongroom.db` and `ledger/` (the store's), `unseal-key` and `root-token` (mode 600, ours), and
+ * `first-run` from before the first key is made until all of the first run is done.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { StrongroomNode } from './compose.ts'
+import { DEFAULT_LEASE_SECONDS } from './config.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
-import { enableFirstMounts } from './first-mounts.ts'
+import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
 import { logLine } from './log.ts'
 import { listen, obeySignals } from './run.ts'
 
-const LEASE_SECONDS = 768 * 3600
+const KEY = 'unseal-key'
+const MARK = 'first-run'
 
 const flags = {
   data: { kind: 'text', about: 'Folder of the data (./strongroom-data).' },
@@ -41,46 +44,72 @@ export async function startCommand(args: readonly string[]): Promise<number | un
     storage: { type: 'sqlite', options: { path: folder } },
     ledgerFolder: undefined,
     seal: { type: 'shamir' },
-    defaultLeaseTtlSeconds: LEASE_SECONDS,
-    maxLeaseTtlSeconds: LEASE_SECONDS,
+    defaultLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
+    maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     log: logLine,
   })
   const first = !node.seal.status().initialized
   if (first) await firstRun(node, folder)
-  else await unseal(node, folder)
+  else if (!(await goOn(node, folder))) return 1
   const listeners = await listen(node, [{ address }])
   obeySignals(node, listeners)
-  process.stdout.write(greeting(folder, address, first))
+  process.stdout.write(greeting(folder, address, first, node.seal.status().sealed))
   return undefined
 }
 
 async function firstRun(node: StrongroomNode, folder: string): Promise<void> {
-  const one = { shares: 1, threshold: 1, storedShares: 0, recoveryShares: 0, recoveryThreshold: 0 }
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const { shares, rootToken } = await node.initialize(one)
-  // A crash before both files are there leaves a store that nobody can open, and nothing in it yet: then the folder has
-  // to be removed by hand, which `unseal` says.
-  await writeSecret(path.join(folder, 'unseal-key'), Buffer.from(shares[0]!).toString('base64'))
-  await writeSecret(path.join(folder, 'root-token'), rootToken)
+  await writeSecret(folder, MARK, '')
+  const { shares, rootToken } = await node.initialize(ONE_SHARE)
+  // The key last: where it is, everything else is. A crash before it leaves a store that nobody can open, and nothing in it.
+  await writeSecret(folder, 'root-token', rootToken)
+  await writeSecret(folder, KEY, Buffer.from(shares[0]!).toString('base64'))
   await node.unsealWith(shares)
   for (const share of shares) share.fill(0)
-  await enableFirstMounts(node)
+  await endFirstRun(node, folder)
 }
 
-async function unseal(node: StrongroomNode, folder: string): Promise<void> {
-  const file = path.join(folder, 'unseal-key')
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch {
-    logLine(`no unseal key in ${file}: the server stays sealed until shares are given (strongroom operator unseal)`)
-    return
+/** The store has its keys already. @returns whether the server can go on */
+async function goOn(node: StrongroomNode, folder: string): Promise<boolean> {
+  const cutOff = await isThere(path.join(folder, MARK))
+  const file = path.join(folder, KEY)
+  if (await isThere(file)) {
+    const text = await readFile(file, 'utf8')
+    await node.unsealWith([Buffer.from(text.trim(), 'base64')])
+    if (cutOff) await endFirstRun(node, folder)
+    return true
   }
-  await node.unsealWith([Buffer.from(text.trim(), 'base64')])
+  if (!cutOff) {
+    logLine(`no unseal key in ${file}: the server stays sealed until shares are given (strongroom operator unseal)`)
+    return true
+  }
+  await node.close()
+  process.stderr.write(
+    `strongroom: the first run in ${folder} was cut off before its keys were written: nobody can open this store, and nothing is in it.\n` +
+      `Remove the folder and start again:  rm -r '${folder}'\n`,
+  )
+  return false
+}
+
+async function endFirstRun(node: StrongroomNode, folder: string): Promise<void> {
+  if (!(await node.core.mounts.at('secret', 'secret'))) await enableFirstMounts(node)
+  await rm(path.join(folder, MARK), { force: true })
+  await syncFolder(folder)
+}
+
+async function isThere(file: string): Promise<boolean> {
+  try {
+    await access(file)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Whole or not at all, and for the owner only. */
-async function writeSecret(file: string, text: string): Promise<void> {
+async function writeSecret(folder: string, name: string, text: string): Promise<void> {
+  const file = path.join(folder, name)
   const draft = `${file}.new`
   const handle = await open(draft, 'w', 0o600)
   try {
@@ -90,6 +119,18 @@ async function writeSecret(file: string, text: string): Promise<void> {
     await handle.close()
   }
   await rename(draft, file)
+  await syncFolder(folder)
+}
+
+/** Names are on disk only then. Windows can neither open nor sync a folder, and keeps names by itself. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 /** The usual port, or any free one when somebody else has it. */
@@ -109,9 +150,10 @@ function tryPort(port: number): Promise<number | undefined> {
   })
 }
 
-function greeting(folder: string, address: string, first: boolean): string {
+function greeting(folder: string, address: string, first: boolean, sealed: boolean): string {
+  const state = sealed ? 'is sealed: give it its unseal key.' : 'goes on with what is in its folder.'
   return `
-Strongroom ${first ? 'is ready: its keys were made just now.' : 'goes on with what is in its folder.'}
+Strongroom ${first ? 'is ready: its keys were made just now.' : state}
 
   Address      http://${address}
   Data         ${folder}

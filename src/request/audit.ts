@@ -1,6 +1,7 @@
 /** The audit stages: the request before anything happens, the reply before anything leaves. Both fail closed. */
 import { builtinPluginVersion } from '#lib/version.ts'
 import type { AuditAuth, AuditEvent } from '#sdk/audit.ts'
+import type { AuthBlock } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Approved } from './approve.ts'
 import type { Core } from './core.ts'
@@ -44,8 +45,9 @@ export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable
     auth: issued ?? wrapped.auth,
     request: wrapped.record,
     response: {
+      clearData: wrapped.mounted?.entry.config.audit_non_hmac_response_keys,
       ...mountOf(wrapped),
-      ...(issued && { auth: issued }),
+      ...(reply.auth && { auth: issued ?? authOf(reply.auth) }),
       ...(leaseId !== '' && { secret: { lease_id: leaseId } }),
       // What goes into a wrapping token is told when it is taken out.
       ...(wrapInfo ? { wrap_info: wrapInfo } : { data: reply.data }),
@@ -54,6 +56,12 @@ export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable
   })
   await Promise.all([wrapped.recording, recording])
   return wrapped as Sendable
+}
+
+/** A token that a path made or renewed itself, as its reply tells it. */
+function authOf(auth: AuthBlock): NonNullable<NonNullable<AuditEvent['response']>['auth']> {
+  const { metadata, mfa_requirement: _, lease_duration: seconds, orphan: __, renewable: ___, ...rest } = auth
+  return { ...rest, ...(metadata && { metadata }), token_ttl: seconds }
 }
 
 /** Writes that and why it was refused; gives back what the client may know. */

@@ -1,6 +1,5 @@
 /** Token → who is asking. */
-import type { Token } from '#core/tokens/token.ts'
-import { cidrsAllow } from '#lib/cidr.ts'
+import { allowedFrom, type Token } from '#core/tokens/token.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Admitted } from './rate.ts'
@@ -20,7 +19,7 @@ export async function authenticate(core: Core, admitted: Admitted): Promise<Know
   if (id === undefined || id === '') throw denied('no token was sent')
   const token = await core.tokens.lookup(id)
   if (!token) throw denied('token unknown, expired or revoked')
-  if (token.boundCidrs.length > 0 && !cidrsAllow(token.boundCidrs, admitted.incoming.remoteAddress)) {
+  if (!allowedFrom(token, admitted.incoming.remoteAddress)) {
     throw denied('the address is outside the ranges that the token is bound to')
   }
   // A use is spent before anybody judges the request, so that a limited token cannot be used to try out paths.

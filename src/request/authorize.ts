@@ -6,7 +6,7 @@ import type { Call, Operation } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Known } from './authenticate.ts'
 import { auditAuth, callOf } from './call.ts'
-import { limitListing } from './listing.ts'
+import { policyLimit } from './listing.ts'
 import type { Core } from './core.ts'
 
 declare const mark: unique symbol
@@ -20,28 +20,37 @@ export interface Allowed extends Known {
 export async function authorize(core: Core, known: Known): Promise<Allowed> {
   const allowed = known as Allowed
   allowed.verdict = undefined
-  allowed.call = callOf(known)
   const token = known.token
   if (!token) {
+    allowed.call = callOf(known)
     allowed.auth = anonymousAllowed
     return allowed
   }
   allowed.auth = token.auditAuth
+  const { incoming, match } = known
+  // Only the engine can tell create from update, and it needs the fields for that. For all else the fields come after the
+  // policies: who may not ask learns nothing of what was wrong with the question.
+  const needsLook = incoming.operation === 'update' && match?.path.exists !== undefined
+  allowed.call = needsLook ? callOf(known) : undefined
   const operation = await operationOf(allowed)
   known.record.operation = operation
   const acl = await aclOf(core, token)
+  const needsSudo = match?.path.sudo === true
   const verdict = acl.check({
     operation,
     path: known.path,
-    body: known.incoming.body,
-    wrapTtlSeconds: known.incoming.wrapTtlSeconds,
-    needsSudo: known.match?.path.sudo === true,
+    body: incoming.body,
+    wrapTtlSeconds: incoming.wrapTtlSeconds,
+    needsSudo,
   })
   allowed.verdict = verdict
   allowed.auth = auditAuth(token, verdict)
   if (!verdict.allowed) throw refused(verdict.reason ?? 'no policy allows it')
-  if (known.match?.path.sudo && !verdict.sudo) throw refused('the path needs the sudo capability')
-  limitListing(allowed)
+  if (needsSudo && !verdict.sudo) throw refused('the path needs the sudo capability')
+  if (!needsLook) {
+    const lists = operation === 'list' || operation === 'scan'
+    allowed.call = callOf(known, lists ? policyLimit(incoming, verdict) : 0)
+  }
   return allowed
 }
 

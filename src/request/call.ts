@@ -15,13 +15,16 @@ export interface PreparedCall extends Call {
 }
 
 /**
+ * @param limit  what a policy puts in place of the limit of a listing; 0: nothing
  * @returns undefined when nothing answers here
  * @throws ApiError `invalid_request` when a field cannot be read
  */
-export function callOf(known: Known): PreparedCall | undefined {
+export function callOf(known: Known, limit = 0): PreparedCall | undefined {
   const { mounted, match, endpoint, incoming } = known
   if (!mounted || !match || !endpoint) return undefined
-  const decoded = decode(endpoint.fields, mergeParams(incoming.body, match.params))
+  const given = mergeParams(incoming.body, match.params)
+  const limited = limit > 0 && Object.hasOwn(endpoint.fields, 'limit') ? { ...given, limit } : given
+  const decoded = decode(endpoint.fields, limited)
   if (!decoded.ok) throw new ApiError('invalid_request', fieldMessage(known, decoded.message))
   return {
     mount: mounted.mount,

@@ -1,4 +1,5 @@
 /** The engine's handler: the only place that calls one. */
+import { noHandler } from '#core/mounts/usage.ts'
 import type { Reply } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { PreparedCall } from './call.ts'
@@ -15,9 +16,7 @@ export interface Answered extends Reserved {
 
 export async function dispatch(core: Core, reserved: Reserved): Promise<Answered> {
   const { endpoint, mounted, match, incoming } = reserved
-  if (!mounted) {
-    throw new ApiError('not_found', `no handler for route "${incoming.path}". route entry not found.`)
-  }
+  if (!mounted) throw noHandler(incoming.path)
   if (incoming.operation === 'help') return answer(reserved, helpReply(reserved))
   if (!match) throw new ApiError('not_found', oneError('unsupported path'))
   if (!endpoint) throw new ApiError('unsupported_operation', oneError('unsupported operation'))

@@ -3,10 +3,11 @@
  * server is sealed.
  */
 import { PathTable } from '#core/mounts/paths.ts'
-import type { Path, Verb } from '#sdk/engine.ts'
+import type { Path, Reply, Verb } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import { decode } from '#sdk/schema.ts'
 import type { Core } from './core.ts'
+import { pathHelp } from './help.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
 import { handle } from './pipeline.ts'
 import { InFlight } from './rate.ts'
@@ -29,8 +30,8 @@ export class Gate {
     this.#core = undefined
   }
 
-  /** Resolves when what had come in before `close` is answered, or after `timeoutMs`. */
-  drained(timeoutMs: number): Promise<void> {
+  /** @returns whether all that had come in before `close` was answered within `timeoutMs` */
+  drained(timeoutMs: number): Promise<boolean> {
     return this.#inFlight.drained(timeoutMs)
   }
 
@@ -44,13 +45,16 @@ export class Gate {
 }
 
 async function answerBare(path: Path, incoming: Incoming): Promise<Outgoing> {
-  const endpoint = incoming.operation === 'help' ? undefined : path.operations[incoming.operation as Verb]
+  const { operation } = incoming
+  // Says no more than the documentation does, so it needs no token.
+  if (operation === 'help') return outgoing(pathHelp(path))
+  const endpoint = path.operations[operation as Verb]
   if (!endpoint) throw new ApiError('unsupported_operation', oneError('unsupported operation'))
   const decoded = decode(endpoint.fields, incoming.body)
   if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
   const reply = await endpoint.handle({
     mount: noMount,
-    operation: incoming.operation,
+    operation,
     path: incoming.path,
     data: decoded.value,
     body: incoming.body,
@@ -60,6 +64,10 @@ async function answerBare(path: Path, incoming: Incoming): Promise<Outgoing> {
     remoteAddress: incoming.remoteAddress,
     wrapped: false,
   })
+  return outgoing(reply)
+}
+
+function outgoing(reply: Reply): Outgoing {
   if (!reply.raw) throw new ApiError('internal', 'internal error', { reason: 'a path without barrier answers raw' })
   return { status: reply.raw.status ?? 200, contentType: reply.raw.contentType, body: reply.raw.body }
 }

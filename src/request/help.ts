@@ -13,11 +13,19 @@ const methods: Record<Verb, string> = {
 }
 
 export function helpReply({ mounted, match }: Routed): Reply {
-  const help = match ? pathHelp(mounted!.route, match.path) : mountHelp(mounted!)
+  return replyOf(match ? textOf(mounted!.route, match.path) : mountHelp(mounted!))
+}
+
+/** Of one path alone. */
+export function pathHelp(path: Path): Reply {
+  return replyOf(textOf('', path))
+}
+
+function replyOf(help: string): Reply {
   return { raw: { contentType: 'application/json', body: `${JSON.stringify({ help, see_also: null })}\n` } }
 }
 
-function pathHelp(route: string, { pattern, operations, about, unauthenticated, sudo }: Path): string {
+function textOf(route: string, { pattern, operations, about, unauthenticated, sudo }: Path): string {
   const notes = [unauthenticated && 'Needs no token.', sudo && 'Needs the sudo capability.'].filter(Boolean).join(' ')
   const parts = Object.entries(operations).map(([verb, endpoint]) => endpointHelp(verb as Verb, endpoint))
   return [`${route}${pattern}`, about, notes, ...parts].filter((part) => part).join('\n\n')

@@ -18,10 +18,13 @@ export interface Leased extends Answered {
 /** The reply cannot leave: what it would have told of must not live on with nobody knowing it. */
 export async function takeBack(
   core: Core,
-  { leaseId, issued, reply, wrapInfo }: Leased & { wrapInfo?: WrapInfo | undefined },
+  { incoming, leaseId, reply, wrapInfo }: Leased & { wrapInfo?: WrapInfo | undefined },
 ): Promise<void> {
-  const made = [wrapInfo?.token, issued && reply.auth?.client_token].filter((text) => text !== undefined)
-  for (const text of made) {
+  // A token that the request itself brought along was renewed, any other one made.
+  const brought = [incoming.token, incoming.body['token']]
+  const told = [wrapInfo?.token, reply.auth?.client_token]
+  for (const text of told) {
+    if (text === undefined || brought.includes(text)) continue
     const token = await core.tokens.lookup(text)
     if (token && token.type !== 'batch') await core.tokens.revoke(token)
   }
@@ -30,24 +33,35 @@ export async function takeBack(
 
 export async function keepLease(core: Core, answered: Answered): Promise<Leased> {
   const leased = answered as Leased
-  leased.leaseId = answered.reply.renewed?.leaseId ?? ''
+  const { reply, slot } = answered
+  leased.leaseId = reply.renewed?.leaseId ?? ''
   leased.issued = undefined
-  if (answered.reply.grant) return login(core, leased, answered.reply.grant)
-  const lease = answered.reply.lease
+  if (reply.grant) return login(core, leased, reply.grant)
+  const lease = reply.lease
   if (!lease) return leased
-  const { slot, mounted } = answered
   try {
     if (!slot) throw new ApiError('internal', 'internal error', { reason: 'a lease without a token' })
     const kept = await slot.fill(lease)
     leased.leaseId = kept.leaseId
     leased.reply = {
-      ...answered.reply,
+      ...reply,
       lease: { ...lease, ttlSeconds: kept.ttlSeconds, renewable: kept.renewable },
-      warnings: [...(answered.reply.warnings ?? []), ...kept.warnings],
+      warnings: [...(reply.warnings ?? []), ...kept.warnings],
     }
     return leased
   } catch (error) {
-    await mounted?.engine.revokeLease?.({ mount: mounted.mount, revoke: lease.revoke })
+    await undo(answered, lease.revoke, error)
     throw error
+  }
+}
+
+/** @throws ApiError that says so when what was made could be neither tracked nor taken back: somebody has to look */
+async function undo({ mounted }: Answered, revoke: Record<string, unknown>, cause: unknown): Promise<void> {
+  try {
+    await mounted?.engine.revokeLease?.({ mount: mounted.mount, revoke })
+  } catch (error) {
+    const [first, second] = [cause, error].map((each) => (each instanceof Error ? each.message : 'failed'))
+    const reason = `a credential was made, could not be tracked (${first}) and not be taken back (${second})`
+    throw new ApiError('internal', 'internal error', { reason, cause })
   }
 }

@@ -3,19 +3,18 @@
  * what the caller may see (`list_scan_response_keys_filter_path`).
  */
 import { aclOf } from '#core/access.ts'
+import type { Verdict } from '#core/policies/verdict.ts'
 import type { Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { Core } from './core.ts'
-import type { Allowed } from './authorize.ts'
+import type { Incoming } from './incoming.ts'
 import type { Reserved } from './reserve.ts'
 
-/** A listing that names no limit, or the word `max`, gets the one of the policy. */
-export function limitListing({ call, incoming, verdict }: Allowed): void {
-  if (!call || (incoming.operation !== 'list' && incoming.operation !== 'scan')) return
-  const asked = incoming.body['limit']
-  const wanted = asked === undefined || asked === 'max' ? (verdict?.paginationLimit ?? 0) : 0
-  if (wanted > 0) Object.assign(call.data, { limit: wanted })
+/** A listing that names no limit, or the word `max`, gets the one of the policy; 0: it has none. */
+export function policyLimit({ body }: Incoming, { paginationLimit = 0 }: Verdict): number {
+  const asked = Object.hasOwn(body, 'limit') ? body['limit'] : undefined
+  return asked === undefined || asked === null || asked === '' || asked === 'max' ? paginationLimit : 0
 }
 
 export async function filterListing(core: Core, reserved: Reserved, reply: Reply): Promise<Reply> {
@@ -41,12 +40,20 @@ export async function filterListing(core: Core, reserved: Reserved, reply: Reply
 }
 
 function withKeys(reply: Reply, keys: unknown[]): Reply {
-  const info = reply.data?.['key_info']
+  const { data = {} } = reply
+  const all = data['keys']
+  const info = data['key_info']
   const shown = new Set(keys)
-  const rest = isObject(info)
-    ? { key_info: Object.fromEntries(Object.entries(info).filter(([key]) => shown.has(key))) }
-    : {}
-  return { ...reply, data: { ...reply.data, ...rest, keys } }
+  return {
+    ...reply,
+    data: {
+      ...data,
+      keys,
+      ...(isObject(info) && { key_info: Object.fromEntries(Object.entries(info).filter(([key]) => shown.has(key))) }),
+      // The old listing of policies tells the same names twice.
+      ...(data['policies'] === all && { policies: keys }),
+    },
+  }
 }
 
 type Template = (path: string, key: string) => string

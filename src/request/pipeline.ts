@@ -42,11 +42,10 @@ async function answer(core: Core, known: Known): Promise<Outgoing> {
   const allowed = await authorize(core, known)
   const audited = await auditRequest(core, approve(allowed))
   const leased = await reserve(core, audited, async (reserved) => keepLease(core, await dispatch(core, reserved)))
-  const wrapped = await wrap(core, leased)
   try {
-    return send(await auditReply(core, wrapped))
+    return send(await auditReply(core, await wrap(core, leased)))
   } catch (error) {
-    await takeBack(core, wrapped)
+    await takeBack(core, leased)
     throw error
   }
 }

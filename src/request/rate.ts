@@ -1,4 +1,5 @@
 /** How much may go on at once: a bound on memory, before a look-up costs anything. */
+import { Occupancy } from '#core/occupancy.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Routed } from './route.ts'
 
@@ -11,30 +12,25 @@ export interface Admitted extends Routed {
 const MAX_IN_FLIGHT = 10_000
 
 export class InFlight {
-  #count = 0
-  #idle: (() => void)[] = []
+  readonly #inside = new Occupancy()
 
-  /** Resolves when nothing is going on any more, or after `timeoutMs`. */
-  drained(timeoutMs: number): Promise<void> {
-    if (this.#count === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs)
-      this.#idle.push(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+  /** @returns whether all was answered within `timeoutMs` */
+  drained(timeoutMs: number): Promise<boolean> {
+    return this.#inside.empty(timeoutMs)
   }
 
   async during<T>(routed: Routed, go: (admitted: Admitted) => Promise<T>): Promise<T> {
-    if (this.#count >= MAX_IN_FLIGHT)
+    if (this.#inside.count >= MAX_IN_FLIGHT)
       throw new ApiError('too_many_requests', 'too many requests are going on; try again')
-    this.#count += 1
+    const { mounted } = routed
+    // In the same step as the check that the mount is not closed: whoever closes it waits for us.
+    mounted?.usage.enter(routed.incoming.path)
+    this.#inside.enter()
     try {
       return await go(routed as Admitted)
     } finally {
-      this.#count -= 1
-      if (this.#count === 0) for (const tell of this.#idle.splice(0)) tell()
+      mounted?.usage.leave()
+      this.#inside.leave()
     }
   }
 }

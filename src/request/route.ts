@@ -41,6 +41,7 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
     remote_address: incoming.remoteAddress,
     remote_port: incoming.remotePort,
     wrap_ttl: incoming.wrapTtlSeconds,
+    clearData: mounted?.entry.config.audit_non_hmac_request_keys,
   }
   const endpoint = incoming.operation === 'help' ? undefined : match?.path.operations[incoming.operation as Verb]
   return { incoming, path, mounted, match, endpoint, record } as Routed

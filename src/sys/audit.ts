@@ -8,7 +8,7 @@ const path = { type: 'string', about: 'Name of the device.', required: true } as
 const noFields = {} satisfies Fields
 const enableFields = {
   path,
-  type: { type: 'string', about: 'Kind of device, e.g. `file`.', required: true },
+  type: { type: 'string', about: 'Kind of device, e.g. `file`.', default: '' },
   description: { type: 'string', about: 'For people.', default: '' },
   options: { type: 'pairs', about: 'Options of the kind, e.g. `file_path=/var/log/audit.log`.' },
   local: { type: 'boolean', about: 'Accepted for compatibility.', default: false },
@@ -48,6 +48,7 @@ export function auditPaths(devices: AuditDevices): Path[] {
 
 async function enable(devices: AuditDevices, { data }: Call<typeof enableFields>): Promise<Reply> {
   const { type, description, options, local } = data
+  if (type === '') throw new ApiError('invalid_request', 'backend type must be specified as a string')
   await devices.enable(data.path, { type, description, options: options ?? {}, local })
   return {}
 }

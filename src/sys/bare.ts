@@ -41,8 +41,9 @@ const unsealFields = {
 
 const code = (about: string) => ({ type: 'integer', about, query: true, min: 100, max: 599 }) as const
 const healthFields = {
-  standbyok: { type: 'boolean', about: 'A standby answers as if it were active.', query: true },
-  perfstandbyok: { type: 'boolean', about: 'Accepted for compatibility.', query: true },
+  // Their mere presence counts, whatever they say.
+  standbyok: { type: 'any', about: 'A standby answers as if it were active.', query: true },
+  perfstandbyok: { type: 'any', about: 'Accepted for compatibility.', query: true },
   activecode: code('Status when active.'),
   standbycode: code('Status when standby.'),
   drsecondarycode: code('Accepted for compatibility.'),
@@ -101,7 +102,7 @@ function bare(data: Record<string, unknown>, status = 200): Reply {
 }
 
 async function initialize(services: BareServices, { data }: Call<typeof initFields>): Promise<Reply> {
-  if (data.pgp_keys || data.recovery_pgp_keys || data.root_token_pgp_key) {
+  if (data.pgp_keys?.length || data.recovery_pgp_keys?.length || data.root_token_pgp_key) {
     throw new ApiError(
       'invalid_request',
       'encrypting shares to PGP keys is not available in this version: leave pgp_keys out',
@@ -132,6 +133,9 @@ function toText(bytes: Uint8Array, encoding: 'hex' | 'base64'): string {
 }
 
 async function unseal(services: BareServices, { data }: Call<typeof unsealFields>): Promise<Reply> {
+  if (data.migrate) {
+    throw new ApiError('invalid_request', "can't perform a seal migration, no migration seal found")
+  }
   if (data.reset) {
     await services.resetUnseal()
     return sealStatus(services)

@@ -8,6 +8,7 @@ import { type InternalServices, internalPaths } from './internal.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { policyPaths } from './policies.ts'
+import { remountPaths } from './remount.ts'
 import { type SealServices, sealPaths } from './seal.ts'
 import { wrappingPaths } from './wrapping.ts'
 
@@ -24,6 +25,7 @@ export function systemEngine(services: SystemServices): Engine {
     paths: () => [
       ...mountPaths(services, 'secret'),
       ...mountPaths(services, 'auth'),
+      ...remountPaths(services),
       ...policyPaths(services.policies),
       ...capabilityPaths(services),
       ...internalPaths(services),

@@ -2,6 +2,7 @@
 import { type AccessServices, aclOf } from '#core/access.ts'
 import type { Acl } from '#core/policies/acl.ts'
 import type { Mounted, Mounts } from '#core/mounts/mounts.ts'
+import { allowedFrom } from '#core/tokens/token.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -32,12 +33,20 @@ export function internalPaths(services: InternalServices): Path[] {
         read: endpoint('The mount that answers for a path.', pathFields, (call) => ofPath(services, call)),
       },
     },
+    {
+      pattern: 'internal/ui/resultant-acl',
+      seesToken: true,
+      operations: {
+        read: endpoint('All that the token of this request may do.', noFields, (call) => resultant(services, call)),
+      },
+    },
   ]
 }
 
 async function callersAcl(services: InternalServices, call: Call<Fields>): Promise<Acl | undefined> {
   const token = call.token === undefined || call.token === '' ? undefined : await services.tokens.lookup(call.token)
-  return token && (await aclOf(services, token))
+  // Whoever may not use a token from there is nobody.
+  return token && allowedFrom(token, call.remoteAddress) ? await aclOf(services, token) : undefined
 }
 
 async function visible(services: InternalServices, call: Call): Promise<Reply> {
@@ -56,6 +65,16 @@ async function visible(services: InternalServices, call: Call): Promise<Reply> {
 
 function brief({ entry }: Mounted): Record<string, unknown> {
   return { description: entry.description, options: entry.options, type: entry.type }
+}
+
+async function resultant(services: InternalServices, call: Call): Promise<Reply> {
+  const acl = await callersAcl(services, call)
+  if (!acl) return {}
+  if (acl.root) return { data: { root: true } }
+  const { exact, globs, segmentWildcards } = acl.rules()
+  const tell = (rules: readonly [string, string[]][]) =>
+    Object.fromEntries(rules.map(([path, capabilities]) => [path, { capabilities }]))
+  return { data: { root: false, exact_paths: tell(exact), glob_paths: tell([...globs, ...segmentWildcards]) } }
 }
 
 async function ofPath(services: InternalServices, call: Call<typeof pathFields>): Promise<Reply> {

@@ -4,6 +4,7 @@ import type { Mounts } from '#core/mounts/mounts.ts'
 import { rfc3339 } from '#lib/time.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
+import { pageFields } from '#sdk/listing.ts'
 import type { Fields } from '#sdk/schema.ts'
 
 export interface LeaseServices {
@@ -26,11 +27,7 @@ const revokeFields = {
   sync: { type: 'boolean', about: 'Answer only when it is done.', default: true },
 } satisfies Fields
 const prefix = { type: 'string', about: 'Beginning of the lease ids.' } as const
-const listFields = {
-  prefix,
-  after: { type: 'string', about: 'List what comes after this name.', query: true },
-  limit: { type: 'integer', about: 'List at most so many.', query: true },
-} satisfies Fields
+const listFields = { prefix, ...pageFields } satisfies Fields
 const prefixFields = {
   prefix: { ...prefix, required: true },
   sync: { type: 'boolean', about: 'Answer only when it is done.', default: true },
@@ -100,7 +97,8 @@ async function lookupOne(leases: Leases, { data }: Call<typeof lookupFields>): P
 
 async function listBelow(leases: Leases, { data }: Call<typeof listFields>): Promise<Reply> {
   const below = data.prefix ? `${data.prefix.replace(/\/+$/, '')}/` : ''
-  return { data: { keys: await leases.list(below, data) } }
+  const { after, limit = 0 } = data
+  return { data: { keys: await leases.list(below, { after, limit: limit > 0 ? limit : undefined }) } }
 }
 
 async function renewOne({ leases, mounts }: LeaseServices, { data }: Call<typeof renewFields>): Promise<Reply> {

@@ -1,6 +1,8 @@
 /** `sys/mounts` and `sys/auth`: enable, disable, list, tune. */
 import type { MountConfig, MountKind } from '#core/mounts/entry.ts'
+import type { RevokeAll } from '#core/mounts/departure.ts'
 import type { Mounted, Mounts, MountSpec } from '#core/mounts/mounts.ts'
+import { parseDuration } from '#lib/duration.ts'
 import { builtinPluginVersion } from '#lib/version.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -9,17 +11,17 @@ import { type Data, decode, type Fields, isObject } from '#sdk/schema.ts'
 export interface MountServices {
   mounts: Mounts
   /** Takes back everything a mount gave out: leases, and tokens of an auth method. */
-  revokeAll: (route: string) => Promise<void>
+  revokeAll: RevokeAll
 }
 
 const path = { type: 'string', about: 'Where it is mounted, e.g. `secret` or `team/kv`.', required: true } as const
 
 const configFields = {
   default_lease_ttl: {
-    type: 'duration',
-    about: 'How long leases and tokens of this mount last. 0: the system default.',
+    type: 'string',
+    about: 'How long leases and tokens of this mount last. 0 or `system`: the system default.',
   },
-  max_lease_ttl: { type: 'duration', about: 'How long they may be renewed for. 0: the system maximum.' },
+  max_lease_ttl: { type: 'string', about: 'How long they may be renewed for. 0 or `system`: the system maximum.' },
   force_no_cache: { type: 'boolean', about: 'Accepted for compatibility; caches here are always coherent.' },
   listing_visibility: {
     type: 'string',
@@ -40,7 +42,7 @@ const configFields = {
 
 const enableFields = {
   path,
-  type: { type: 'string', about: 'Which engine or method, e.g. `kv` or `approle`.', required: true },
+  type: { type: 'string', about: 'Which engine or method, e.g. `kv` or `approle`.', default: '' },
   description: { type: 'string', about: 'For people.', default: '' },
   config: { type: 'map', about: 'Settings as of tune: default_lease_ttl, max_lease_ttl, …' },
   options: { type: 'pairs', about: 'Options of the engine, e.g. `version=2` for kv.' },
@@ -111,10 +113,12 @@ async function readOne(
 }
 
 async function enable(services: MountServices, kind: MountKind, { data }: Call<typeof enableFields>): Promise<Reply> {
+  const type = data.type === 'plugin' ? (data.plugin_name ?? '') : data.type
+  if (type === '') throw new ApiError('invalid_request', 'backend type must be specified as a string')
   const spec: MountSpec = {
-    type: data.type === 'plugin' ? (data.plugin_name ?? '') : data.type,
+    type,
     description: data.description,
-    config: data.config ? decodeConfig(data.config) : {},
+    config: data.config ? decodeConfig(kind, data.config) : {},
     options: data.options ?? (kind === 'auth' ? {} : null),
     local: data.local,
     sealWrap: data.seal_wrap,
@@ -124,19 +128,28 @@ async function enable(services: MountServices, kind: MountKind, { data }: Call<t
   return {}
 }
 
+/** `sys/mounts/auth/x/tune` is another name of `sys/auth/x/tune`, which the Vault API gives to those without sudo. */
+function tunedPlace(kind: MountKind, at: string): { kind: MountKind; path: string } {
+  return kind === 'secret' && at.startsWith('auth/')
+    ? { kind: 'auth', path: at.slice('auth/'.length) }
+    : { kind, path: at }
+}
+
 async function readTuning(
   { mounts }: MountServices,
   kind: MountKind,
   { data }: Call<{ path: typeof path }>,
 ): Promise<Reply> {
-  const mounted = await mounts.at(kind, data.path)
+  const place = tunedPlace(kind, data.path)
+  const mounted = await mounts.at(place.kind, place.path)
   if (!mounted) throw new ApiError('invalid_request', `cannot fetch sysview for path "${data.path}/"`)
   return { data: describeTuning(mounted) }
 }
 
 async function tune({ mounts }: MountServices, kind: MountKind, { data }: Call<typeof tuneFields>): Promise<Reply> {
   const { description, options, path: at, ...config } = data
-  await mounts.tune(kind, at, { description, options, config: withoutUndefined(config) })
+  const place = tunedPlace(kind, at)
+  await mounts.tune(place.kind, place.path, { description, options, config: configOf(place.kind, config) })
   return {}
 }
 
@@ -149,14 +162,31 @@ async function disable(
   return {}
 }
 
-function decodeConfig(config: Record<string, unknown>): Partial<MountConfig> {
+function decodeConfig(kind: MountKind, config: Record<string, unknown>): Partial<MountConfig> {
   const decoded = decode(configFields, config)
   if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
-  return withoutUndefined(decoded.value)
+  return configOf(kind, decoded.value)
 }
 
-function withoutUndefined(config: Data<typeof configFields>): Partial<MountConfig> {
-  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
+function configOf(kind: MountKind, given: Data<typeof configFields>): Partial<MountConfig> {
+  const { default_lease_ttl: defaultTtl, max_lease_ttl: maxTtl, ...rest } = given
+  if (kind === 'secret' && rest.token_type !== undefined && rest.token_type !== '') {
+    throw new ApiError('invalid_request', "'token_type' can only be modified on auth mounts")
+  }
+  const config = {
+    default_lease_ttl: ttlOf('default_lease_ttl', defaultTtl),
+    max_lease_ttl: ttlOf('max_lease_ttl', maxTtl),
+  }
+  return Object.fromEntries(Object.entries({ ...config, ...rest }).filter(([, value]) => value !== undefined))
+}
+
+/** Undefined: to stay as it is. */
+function ttlOf(name: string, given: string | undefined): number | undefined {
+  if (given === undefined || given === '') return undefined
+  if (given === 'system') return 0
+  const seconds = parseDuration(given)
+  if (seconds === undefined) throw new ApiError('invalid_request', `${name} is not a duration such as "30s" or "768h"`)
+  return seconds
 }
 
 /** Type names whose engines are part of the system, or old names: they have no deprecation status of their own. */

@@ -3,14 +3,12 @@ import type { Policies } from '#core/policies/store.ts'
 import { GO_ZERO_TIME } from '#lib/time.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError, found } from '#sdk/errors.ts'
-import type { Fields } from '#sdk/schema.ts'
+import { pageFields } from '#sdk/listing.ts'
+import type { Data, Fields } from '#sdk/schema.ts'
+import type { Page } from '#sdk/storage.ts'
 
 const name = { type: 'string', about: 'Name of the policy.', required: true } as const
 const noFields = {} satisfies Fields
-const page = {
-  after: { type: 'string', about: 'List what comes after this name.', query: true },
-  limit: { type: 'integer', about: 'List at most so many.', query: true },
-} satisfies Fields
 const writeFields = {
   name,
   policy: { type: 'string', about: 'The policy in HCL or JSON, plain or base64.' },
@@ -27,8 +25,8 @@ export function policyPaths(policies: Policies): Path[] {
     return {}
   })
   const write = endpoint('Write a policy.', writeFields, (call) => put(policies, call))
-  const list = endpoint('Names of all policies.', page, async ({ data }) => ({
-    data: { keys: await names(policies, data) },
+  const list = endpoint('Names of all policies.', pageFields, async ({ data }) => ({
+    data: { keys: await policies.list(pageOf(data)) },
   }))
   return [
     { pattern: 'policies/acl', operations: { list } },
@@ -48,8 +46,8 @@ export function policyPaths(policies: Policies): Path[] {
           const keys = await policies.list()
           return { data: { keys, policies: keys } }
         }),
-        list: endpoint('Names of all policies.', page, async ({ data }) => {
-          const keys = await names(policies, data)
+        list: endpoint('Names of all policies.', pageFields, async ({ data }) => {
+          const keys = await policies.list(pageOf(data))
           return { data: { keys, policies: keys } }
         }),
       },
@@ -66,6 +64,11 @@ export function policyPaths(policies: Policies): Path[] {
   ]
 }
 
+/** No limit, 0 and less are the same: all. */
+function pageOf({ after, limit }: Data<typeof pageFields>): Page {
+  return { after, limit: limit !== undefined && limit > 0 ? limit : undefined }
+}
+
 async function read(
   policies: Policies,
   { data }: Call<{ name: typeof name }>,
@@ -73,16 +76,6 @@ async function read(
 ): Promise<Reply> {
   const { text, modified = GO_ZERO_TIME, ...rest } = found(await policies.get(data.name))
   return { data: { ...rest, modified, [member]: text } }
-}
-
-/** Names after `after`, at most `limit`. */
-async function names(
-  policies: Policies,
-  { after, limit }: { after: string | undefined; limit: number | undefined },
-): Promise<string[]> {
-  const all = await policies.list()
-  const rest = after === undefined ? all : all.filter((each) => each > after)
-  return limit !== undefined && limit > 0 ? rest.slice(0, limit) : rest
 }
 
 async function put(policies: Policies, { data, mount: { clock } }: Call<typeof writeFields>): Promise<Reply> {

@@ -8,6 +8,8 @@ const tokenFields = {
   token: { type: 'string', about: 'The wrapping token; without it, the token of the request is taken for it.' },
 } satisfies Fields
 
+const rewrapFields = { token: { type: 'string', about: 'The wrapping token.' } } satisfies Fields
+
 export function wrappingPaths(wrapping: Wrapping): Path[] {
   return [
     {
@@ -27,10 +29,13 @@ export function wrappingPaths(wrapping: Wrapping): Path[] {
       },
     },
     {
+      // Needs a token that may: else whoever holds a wrapping token could make it last for ever.
       pattern: 'wrapping/rewrap',
-      unauthenticated: true,
-      seesToken: true,
-      operations: { update: endpoint('Put it behind a new token.', tokenFields, (call) => rewrap(wrapping, call)) },
+      operations: {
+        update: endpoint('Put it behind a new token.', rewrapFields, async ({ data }) => ({
+          wrapInfo: await wrapping.rewrap(given(data.token)),
+        })),
+      },
     },
     {
       pattern: 'wrapping/lookup',
@@ -45,13 +50,15 @@ export function wrappingPaths(wrapping: Wrapping): Path[] {
 }
 
 async function wrap({ wrapped, body }: Call): Promise<Reply> {
-  if (!wrapped)
-    throw new ApiError('invalid_request', 'endpoint requires response wrapping to be used: send X-Vault-Wrap-TTL')
+  if (!wrapped) throw new ApiError('invalid_request', 'endpoint requires response wrapping to be used')
   return { data: body }
 }
 
 function tokenOf({ data, token }: Call<typeof tokenFields>): string {
-  const text = data.token ?? token
+  return given(data.token || token)
+}
+
+function given(text: string | undefined): string {
   if (text === undefined || text === '') throw new ApiError('invalid_request', 'missing "token" value in input')
   return text
 }
@@ -67,11 +74,4 @@ function open(reply: string): Reply {
 
 async function lookup(wrapping: Wrapping, call: Call<typeof tokenFields>): Promise<Reply> {
   return { data: { ...(await wrapping.lookup(tokenOf(call))) } }
-}
-
-async function rewrap(wrapping: Wrapping, call: Call<typeof tokenFields>): Promise<Reply> {
-  const text = tokenOf(call)
-  const { creation_path, creation_ttl } = await wrapping.lookup(text)
-  const reply = await wrapping.unwrap(text)
-  return { wrapInfo: await wrapping.wrap(reply, { ttlSeconds: creation_ttl, creationPath: creation_path }) }
 }

@@ -120,6 +120,7 @@ export async function startDev(more: readonly string[] = []) {
   const program = new Program([
     'server',
     '-dev',
+    '-dev-no-store-token',
     '-dev-root-token-id=root',
     `-dev-listen-address=127.0.0.1:${port}`,
     ...more,

@@ -121,7 +121,8 @@ describe('listeners', () => {
 
   test('-dev-tls serves with a certificate for this machine, which clients can check', async () => {
     const port = await freePort()
-    const flags = ['server', '-dev', '-dev-tls', '-dev-root-token-id=root', `-dev-listen-address=127.0.0.1:${port}`]
+    const root = ['-dev-no-store-token', '-dev-root-token-id=root']
+    const flags = ['server', '-dev', '-dev-tls', ...root, `-dev-listen-address=127.0.0.1:${port}`]
     await using program = new Program(flags)
     const [, ca] = await program.said(/VAULT_CACERT='([^']+)'/)
     await program.said(/^Root Token: root$/m)

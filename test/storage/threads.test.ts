@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { statSync } from 'node:fs'
+import path from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { ApiError } from '#sdk/errors.ts'
@@ -35,6 +37,44 @@ test('a read here sees a commit there although this thread never came to its eve
   assert.equal(text, 'new')
   assert.equal(heard, 1)
   await done
+})
+
+test('a listing here shows a commit there although others were read in the same turn of the event loop', async (context) => {
+  const driver = await opened(context)
+  const worker = await startThread(context, driver)
+  await write(driver, 'old', '1')
+  const done = worker({ put: 'new', text: '1' })
+  const until = Date.now() + 10_000
+  let names = await driver.list('')
+  while (names.length === 1 && Date.now() < until) names = await driver.list('')
+  assert.deepEqual(names, ['new', 'old'])
+  await done
+})
+
+test('reads in every turn of the event loop do not keep the log from beginning anew', async (context) => {
+  const folder = temporaryFolder()
+  const driver = await open({ path: folder.path })
+  context.after(async () => {
+    await driver.close()
+    folder.remove()
+  })
+  let writing = true
+  const reading = (async () => {
+    while (writing) {
+      await driver.list('', { limit: 1 })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })()
+  let largest = 0
+  for (let round = 0; round < 200; round += 1) {
+    await driver.transact(async (transaction) => {
+      for (let n = 0; n < 16; n += 1) transaction.put(`k${n}`, () => new Uint8Array(64 * 1024).fill(round))
+    })
+    largest = Math.max(largest, statSync(path.join(folder.path, 'store.db-wal')).size)
+  }
+  writing = false
+  await reading
+  assert.ok(largest < 100 * 2 ** 20, `the log grew to ${largest} bytes of 200 MiB written`)
 })
 
 test('increments of one key by several threads lose none, and no two writes have one version', async (context) => {

@@ -21,7 +21,7 @@ async function family(services: Services, parent: Token, children: number): Prom
 }
 
 async function alive({ tokens }: Services, made: readonly Token[]): Promise<number> {
-  const found = await Promise.all(made.map(({ text }) => tokens.lookup(text)))
+  const found = await Promise.all(made.map(async ({ text }) => tokens.lookup(text)))
   return found.filter((token) => token !== undefined).length
 }
 

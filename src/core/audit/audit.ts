@@ -127,6 +127,13 @@ export class Audit {
     await Promise.all(sinks.map(({ device }) => device.close()))
   }
 
+  /** Names of the devices that do not work right now. */
+  failing(): string[] {
+    return this.#all
+      .filter(({ device, failure }) => (device.trouble() ?? failure) !== undefined)
+      .map(({ name }) => name)
+  }
+
   /** Text for operators and health: undefined while every device works. */
   trouble(): string | undefined {
     const troubles = this.#all.flatMap(({ name, device, failure }) => {

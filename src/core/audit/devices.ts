@@ -8,6 +8,7 @@ import { ApiError } from '#sdk/errors.ts'
 import type { Storage } from '#sdk/storage.ts'
 import type { Audit } from './audit.ts'
 import { formatOptions } from './options.ts'
+import { ReopeningDevice } from './reopening.ts'
 
 interface DeviceEntry {
   path: string
@@ -28,13 +29,16 @@ export interface DeviceSpec {
 
 export type DeviceKinds = Readonly<Record<string, () => Promise<{ kind: AuditDeviceKind }>>>
 
-const LEDGER = 'ledger/'
+/** Name of the device that is always there. */
+export const LEDGER = 'ledger/'
 const MAX_DEVICES = 32
 
 export class AuditDevices {
   readonly #audit: Audit
   readonly #storage: Storage
   readonly #kinds: DeviceKinds
+  /** Changes of devices, one after the other: what is stored and what is open must not drift apart. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: { audit: Audit; storage: Storage; kinds: DeviceKinds }) {
     this.#audit = options.audit
@@ -43,10 +47,13 @@ export class AuditDevices {
   }
 
   /**
-   * Puts the ledger first and opens what operators had enabled. One that cannot be opened keeps the server from
-   * unsealing: it would answer without the record somebody asked for.
+   * Puts the ledger first and opens what operators had enabled. One that cannot be opened is tried again and told as
+   * trouble until then: were it to keep the server sealed, a log host that is down would lock everybody out, and nobody
+   * could even disable it.
+   *
+   * @param report  for the server's own log
    */
-  async load(ledger: AuditDevice): Promise<void> {
+  async load(ledger: AuditDevice, report: (text: string) => void): Promise<void> {
     this.#audit.add(LEDGER, ledger, {
       key: await this.#ledgerKey(),
       required: true,
@@ -54,11 +61,26 @@ export class AuditDevices {
       hmacAccessor: true,
       elideListResponses: false,
     })
-    for (const entry of await this.#entries()) await this.#add(entry)
+    for (const entry of await this.#entries()) {
+      try {
+        this.#add(entry, await this.#open(entry))
+      } catch (error) {
+        const text = error instanceof Error ? error.message : String(error)
+        report(`audit device ${entry.path} cannot be opened, and is tried again: ${text}`)
+        this.#add(entry, new ReopeningDevice(() => this.#open(entry), text))
+      }
+    }
   }
 
   async enable(givenPath: string, spec: DeviceSpec): Promise<void> {
     const path = devicePath(givenPath)
+    if (!/^[^\p{Cc}\p{Zl}\p{Zp}]{2,256}$/u.test(path)) {
+      throw new ApiError('invalid_request', 'the path of an audit device has 1 to 255 characters that can be printed')
+    }
+    await this.#inTurn(() => this.#enable(path, spec))
+  }
+
+  async #enable(path: string, spec: DeviceSpec): Promise<void> {
     if (path === LEDGER) throw new ApiError('invalid_request', 'path already in use')
     if (!Object.hasOwn(this.#kinds, spec.type))
       throw new ApiError('invalid_request', `unknown backend type: "${spec.type}"`)
@@ -71,7 +93,7 @@ export class AuditDevices {
       return [...entries, entry]
     })
     try {
-      await this.#add(entry)
+      this.#add(entry, await this.#open(entry))
     } catch (error) {
       await this.#forget(path)
       throw error
@@ -81,8 +103,10 @@ export class AuditDevices {
   async disable(givenPath: string): Promise<void> {
     const path = devicePath(givenPath)
     if (path === LEDGER) throw new ApiError('invalid_request', 'the ledger cannot be disabled')
-    await this.#forget(path)
-    await this.#audit.remove(path)
+    await this.#inTurn(async () => {
+      await this.#forget(path)
+      await this.#audit.remove(path)
+    })
   }
 
   hash(givenPath: string, input: string): string {
@@ -99,15 +123,20 @@ export class AuditDevices {
     return Object.fromEntries(entries)
   }
 
-  async #add(entry: DeviceEntry): Promise<void> {
-    const load = this.#kinds[entry.type]
-    if (!load) throw new ApiError('invalid_request', `unknown backend type: "${entry.type}"`)
-    const { options } = entry
-    const device = await (await load()).kind.open(options)
-    this.#audit.add(entry.path, device, {
-      key: createSecretKey(entry.key, 'base64'),
-      ...formatOptions(options),
-    })
+  async #open({ type, options }: DeviceEntry): Promise<AuditDevice> {
+    const load = Object.hasOwn(this.#kinds, type) ? this.#kinds[type] : undefined
+    if (!load) throw new ApiError('invalid_request', `unknown backend type: "${type}"`)
+    return await (await load()).kind.open(options)
+  }
+
+  #add({ path, key, options }: DeviceEntry, device: AuditDevice): void {
+    this.#audit.add(path, device, { key: createSecretKey(key, 'base64'), ...formatOptions(options) })
+  }
+
+  async #inTurn(go: () => Promise<void>): Promise<void> {
+    const next = this.#turn.then(go)
+    this.#turn = next.catch(() => {})
+    await next
   }
 
   async #forget(path: string): Promise<void> {

@@ -12,6 +12,7 @@ import { identityExpander, type TemplateSubject } from '#core/policies/template.
 import { rfc3339 } from '#lib/time.ts'
 import type { Clock } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
+import { listNames } from '#sdk/listing.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
 
 export interface AliasEntry {
@@ -59,6 +60,11 @@ export interface Standing {
 }
 
 const MAX_NAME_BYTES = 512
+/** Bounds of the Vault API. An entity is read on every request of its tokens, so it has to stay small. */
+const MAX_METADATA_PAIRS = 64
+const MAX_METADATA_KEY_BYTES = 128
+const MAX_METADATA_VALUE_BYTES = 512
+const MAX_POLICIES = 1000
 
 export class Identity {
   readonly #storage: Storage
@@ -98,16 +104,23 @@ export class Identity {
     return found && this.get(found.entity)
   }
 
-  async ids(page?: Page): Promise<string[]> {
-    return this.#storage.list('entity/', page)
+  async ids(page: Page = {}): Promise<string[]> {
+    return listNames(this.#storage, 'entity/', page)
   }
 
-  async aliasIds(page?: Page): Promise<string[]> {
-    return this.#storage.list('alias-id/', page)
+  async aliasIds(page: Page = {}): Promise<string[]> {
+    return listNames(this.#storage, 'alias-id/', page)
   }
 
-  async names(page?: Page): Promise<string[]> {
-    return this.#storage.list('name/', page)
+  /** As they were given; in the order of their lower-case forms, under which they are kept. */
+  async names({ after, limit }: Page = {}): Promise<string[]> {
+    const names: string[] = []
+    for (const key of await listNames(this.#storage, 'name/', { after: after && foldedName(after), limit })) {
+      const found = await this.#storage.getShared<{ id: string }>(`name/${key}`)
+      const entity = found && (await this.get(found.id))
+      if (entity) names.push(entity.name)
+    }
+    return names
   }
 
   /**
@@ -125,8 +138,9 @@ export class Identity {
   /** Make one, or change the one of this id or name. */
   async write(
     which: { id?: string | undefined; name?: string | undefined },
-    change: EntityChange,
+    given: EntityChange,
   ): Promise<{ entity: EntityEntry; made: boolean }> {
+    const change = checkedChange(given)
     return this.#storage.transact(async (transaction) => {
       const named =
         which.id === undefined && which.name !== undefined
@@ -136,7 +150,7 @@ export class Identity {
       const there = id === undefined ? undefined : await transaction.get<EntityEntry>(`entity/${id}`)
       if (which.id !== undefined && !there) throw new ApiError('invalid_request', 'entity not found from id')
       const before = there ?? this.#newEntity(which.name)
-      const after = { ...before, ...withoutUndefined(change), last_update_time: rfc3339(this.#clock.now()) }
+      const after = { ...before, ...change, last_update_time: rfc3339(this.#clock.now()) }
       await this.#put(transaction, there, after)
       return { entity: after, made: !there }
     })
@@ -184,9 +198,8 @@ export class Identity {
   }
 
   async #put(transaction: StorageTransaction, before: EntityEntry | undefined, after: EntityEntry): Promise<void> {
-    if (Buffer.byteLength(after.name) > MAX_NAME_BYTES) throw new ApiError('invalid_request', 'the name is too long')
     const holder = await transaction.get<{ id: string }>(nameKey(after.name))
-    if (holder && holder.id !== after.id) throw new ApiError('invalid_request', 'an entity of this name exists already')
+    if (holder && holder.id !== after.id) throw new ApiError('invalid_request', 'entity name is already in use')
     if (before && before.name !== after.name) transaction.delete(nameKey(before.name))
     transaction.put(nameKey(after.name), { id: after.id })
     transaction.put(`entity/${after.id}`, after)
@@ -217,11 +230,10 @@ function standingOf(entity: Readonly<EntityEntry>): Standing {
   }))
   const facts = { entity: { id: entity.id, name: entity.name, metadata: entity.metadata, aliases }, groups: [] }
   return {
-    policies: entity.policies,
-    subject: {
-      key: `${entity.id} ${entity.last_update_time} ${entity.aliases.length}`,
-      expand: identityExpander(facts),
-    },
+    // Whatever is stored: nobody becomes root by way of an entity.
+    policies: entity.policies.filter((name) => name !== 'root'),
+    // Of what the templates can name, not of when it changed: two changes may come in the same millisecond.
+    subject: { key: hash('sha256', JSON.stringify(facts), 'base64'), expand: identityExpander(facts) },
   }
 }
 
@@ -231,11 +243,51 @@ function sameMetadata(entity: Readonly<EntityEntry>, alias: LoginAlias): boolean
   return kept !== undefined && JSON.stringify(kept.metadata) === JSON.stringify(alias.metadata ?? {})
 }
 
-function withoutUndefined(change: EntityChange): Partial<EntityEntry> {
-  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
+/** @throws ApiError `invalid_request` for what no entity may have */
+function checkedChange({ name, metadata, policies, disabled }: EntityChange): Partial<EntityEntry> {
+  const clean = policies && sanitizePolicies(policies)
+  if (clean?.includes('root')) throw refused('policies cannot contain root')
+  if (clean && clean.length > MAX_POLICIES) throw refused(`no more than ${MAX_POLICIES} policies`)
+  if (name !== undefined) checkName(name)
+  if (metadata) checkMetadata(metadata)
+  return {
+    ...(name !== undefined && { name }),
+    ...(metadata && { metadata }),
+    ...(clean && { policies: clean }),
+    ...(disabled !== undefined && { disabled }),
+  }
+}
+
+/** A key of the store is made of it, and operators read it in lists. */
+function checkName(name: string): void {
+  if (name === '' || /\p{Cc}/u.test(name)) throw refused('the name is empty or has characters that cannot be printed')
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) throw refused(`the name has more than ${MAX_NAME_BYTES} bytes`)
+}
+
+function checkMetadata(metadata: Record<string, string>): void {
+  const pairs = Object.entries(metadata)
+  if (pairs.length > MAX_METADATA_PAIRS) throw refused(`metadata has more than ${MAX_METADATA_PAIRS} pairs`)
+  for (const [key, value] of pairs) {
+    if (key === '' || Buffer.byteLength(key) > MAX_METADATA_KEY_BYTES) {
+      throw refused(`a key of metadata has 1 to ${MAX_METADATA_KEY_BYTES} bytes`)
+    }
+    if (Buffer.byteLength(value) > MAX_METADATA_VALUE_BYTES) {
+      throw refused(`a value of metadata has at most ${MAX_METADATA_VALUE_BYTES} bytes`)
+    }
+  }
+}
+
+function sanitizePolicies(policies: readonly string[]): string[] {
+  const names = policies.map((each) => each.trim().toLowerCase()).filter((each) => each !== '')
+  return [...new Set(names)]
+}
+
+function refused(message: string): ApiError {
+  return new ApiError('invalid_request', message)
 }
 
 /** Names come from outside and may hold anything, so keys hold their hash. */
 const nameHash = (name: string): string => hash('sha256', name, 'hex')
 const aliasKey = (alias: LoginAlias): string => `alias/${alias.mountAccessor}/${nameHash(alias.name)}`
-const nameKey = (name: string): string => `name/${name.toLowerCase().replaceAll('/', '%2F')}`
+const foldedName = (name: string): string => name.toLowerCase().replaceAll('/', '%2F')
+const nameKey = (name: string): string => `name/${foldedName(name)}`

@@ -2,6 +2,7 @@
  * The leases of tokens. Nothing is stored for them besides the token's own entry and its place in the order of expiry:
  * tokens are made far more often than their leases are looked at by path, so such a look walks through all tokens.
  */
+import { setImmediate } from 'node:timers/promises'
 import { hasLease, idInLease, leaseIdOf } from '#core/tokens/expiry.ts'
 import type { TokenEntry } from '#core/tokens/token.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
@@ -9,6 +10,8 @@ import { MAX_PAGE, type Page } from '#sdk/storage.ts'
 
 /** Log-ins and the token paths lie below it; a token made elsewhere is found by its whole lease id only. */
 const AREA = 'auth/'
+/** Looked at in one go, some milliseconds' worth; then others have their turn. */
+const AT_ONCE = 200
 
 /** The token whose lease that is. */
 export async function tokenOfLease(
@@ -23,7 +26,10 @@ export async function tokenOfLease(
 /** Those whose lease ids begin so. */
 export async function* tokensBelow(tokens: Tokens, prefix: string): AsyncGenerator<{ id: string; leaseId: string }> {
   if (!prefix.startsWith(AREA) && !AREA.startsWith(prefix)) return
+  let count = 0
   for await (const { id, entry } of tokens.all()) {
+    count += 1
+    if (count % AT_ONCE === 0) await setImmediate()
     const leaseId = leaseIdOf(id, entry)
     if (leaseId.startsWith(prefix) && leaseId.startsWith(AREA) && hasLease(entry)) yield { id, leaseId }
   }

@@ -1,4 +1,5 @@
-/** Walks over many entries, a page in memory at a time. */
+/** Walks over many entries, a page in memory at a time; between two pages others have their turn. */
+import { setImmediate } from 'node:timers/promises'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Storage } from '#sdk/storage.ts'
 import { parseDueKey, type Pointer } from './entry.ts'
@@ -12,6 +13,7 @@ export async function eachKey(storage: Storage, prefix: string, visit: (key: str
     keys = await storage.keys(prefix, { after, limit: PAGE })
     for (const key of keys) await visit(key)
     after = keys.at(-1)
+    await setImmediate()
   } while (keys.length === PAGE)
 }
 

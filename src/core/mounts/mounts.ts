@@ -1,15 +1,27 @@
 /**
  * Which engine answers below which prefix.
  *
- * Storage: `table` → MountEntry[], the only entry; each mount's own data lies below `data/<uuid>/`. The table is looked at
- * on every request by the identity of its shared entry, so a mount made by another worker or node is seen at once.
+ * The table is looked at on every request by the identity of its shared entry, so a mount made by another worker or node
+ * is seen at once.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
 import type { Clock, Engine, Mount, MountSettings } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
-import { type MountConfig, type MountEntry, type MountKind, mountPath, routeOf } from './entry.ts'
+import { Departure, type Moving, type MoveStatus, type RevokeAll } from './departure.ts'
+import {
+  fixedEntries,
+  isFixedType,
+  type MountConfig,
+  type MountEntry,
+  type MountKind,
+  mountPath,
+  newEntry,
+  routeOf,
+} from './entry.ts'
+import { missingEngine } from './missing.ts'
 import { PathTable } from './paths.ts'
+import { MountTable, refuseTaken } from './table.ts'
+import { MountUsage } from './usage.ts'
 
 export interface Mounted {
   entry: MountEntry
@@ -18,6 +30,7 @@ export interface Mounted {
   engine: Engine
   mount: Mount
   paths: PathTable
+  usage: MountUsage
 }
 
 export type EngineLoader = () => Promise<{ engine: Engine }>
@@ -46,54 +59,18 @@ export interface Tuning {
   options?: Record<string, string> | undefined
 }
 
-type Fixed = Pick<MountEntry, 'kind' | 'path' | 'type' | 'description' | 'local' | 'seal_wrap'> & { headers?: string[] }
-
-const fixed: readonly Fixed[] = [
-  {
-    kind: 'secret',
-    path: 'sys/',
-    type: 'system',
-    description: 'system endpoints used for control, policy and debugging',
-    local: false,
-    seal_wrap: true,
-    headers: ['Accept'],
-  },
-  {
-    kind: 'secret',
-    path: 'cubbyhole/',
-    type: 'cubbyhole',
-    description: 'per-token private secret storage',
-    local: true,
-    seal_wrap: false,
-  },
-  {
-    kind: 'secret',
-    path: 'identity/',
-    type: 'identity',
-    description: 'identity store',
-    local: false,
-    seal_wrap: false,
-    headers: ['Authorization'],
-  },
-  {
-    kind: 'auth',
-    path: 'token/',
-    type: 'token',
-    description: 'token based credentials',
-    local: false,
-    seal_wrap: false,
-  },
-]
-
 const MAX_MOUNTS = 10_000
-const DELETE_BATCH = 500
 
 export class Mounts {
   readonly #storage: Storage
+  readonly #table: MountTable
+  readonly #departure: Departure
   readonly #clock: Clock
   readonly #catalog: Catalog
   readonly #system: { defaultLeaseTtlSeconds: number; maxLeaseTtlSeconds: number }
-  #table: Readonly<MountEntry[]> | undefined
+  /** By uuid, for every mount that is open here. */
+  readonly #usages = new Map<string, MountUsage>()
+  #opened: readonly MountEntry[] | undefined
   #routes: ReadonlyMap<string, Mounted> = new Map()
 
   constructor(options: {
@@ -102,8 +79,17 @@ export class Mounts {
     catalog: Catalog
     defaultLeaseTtlSeconds: number
     maxLeaseTtlSeconds: number
+    /** For the server's own log. */
+    report?: (text: string) => void
   }) {
     this.#storage = options.storage
+    this.#table = new MountTable(options.storage)
+    this.#departure = new Departure({
+      storage: options.storage,
+      table: this.#table,
+      usageOf: (uuid) => this.#usageOf(uuid),
+      report: options.report ?? (() => {}),
+    })
     this.#clock = options.clock
     this.#catalog = options.catalog
     this.#system = options
@@ -111,15 +97,7 @@ export class Mounts {
 
   /** Writes the mounts every server has, in the transaction that initialises it. */
   setup(transaction: Pick<StorageTransaction, 'in'>): void {
-    const entries = fixed.map(({ headers, ...each }) =>
-      newEntry({
-        ...each,
-        external_entropy_access: false,
-        options: null,
-        config: headers ? { passthrough_request_headers: headers } : {},
-      }),
-    )
-    transaction.in(this.#storage).put('table', entries)
+    transaction.in(this.#storage).put('table', fixedEntries())
   }
 
   /** The mount that answers for a full path, or undefined. Tainted mounts do not answer. */
@@ -135,7 +113,9 @@ export class Mounts {
 
   async at(kind: MountKind, path: string): Promise<Mounted | undefined> {
     const trimmed = path.replace(/^\/+|\/+$/g, '')
-    return (await this.#current()).get(routeOf({ kind, path: `${trimmed}/` }))
+    const mounted = (await this.#current()).get(routeOf({ kind, path: `${trimmed}/` }))
+    // `auth/x` is no secrets engine: what needs sudo for the one must not be had by way of the other.
+    return mounted?.entry.kind === kind ? mounted : undefined
   }
 
   async byAccessor(accessor: string): Promise<Mounted | undefined> {
@@ -146,10 +126,13 @@ export class Mounts {
     return [...(await this.#current()).values()].filter((mounted) => mounted.entry.kind === kind)
   }
 
+  /**
+   * @throws ApiError `invalid_request` for a type there is none of, a path that is taken, or options the engine refuses
+   */
   async enable(kind: MountKind, givenPath: string, spec: MountSpec): Promise<void> {
     const path = mountPath(kind, givenPath)
     const { type, options } = canonicalType(spec)
-    if (!own(this.#catalog[kind], type) || fixed.some((each) => each.type === type))
+    if (!own(this.#catalog[kind], type) || isFixedType(type))
       throw new ApiError('invalid_request', `plugin not found in the catalog: ${spec.type}`)
     const entry = newEntry({
       kind,
@@ -163,80 +146,76 @@ export class Mounts {
       external_entropy_access: spec.externalEntropyAccess,
     })
     this.#refuseBadTtls(entry.config)
-    // The engine judges its options before anything is kept, so that a refused mount leaves nothing behind.
-    const mounted = await this.#open(entry)
-    await mounted.engine.prepare?.(mounted.mount)
-    await this.#change((table) => {
-      const route = routeOf(entry)
-      const taken = table.find((each) => route.startsWith(routeOf(each)) || routeOf(each).startsWith(route))
-      if (taken) throw new ApiError('invalid_request', `path is already in use at ${taken.path}`)
+    await this.#table.alone(entry.uuid, () => this.#make(entry))
+  }
+
+  /**
+   * The path is taken first, and answers only when the engine is ready: a crash in between leaves a tainted mount, which
+   * is removed with all that the engine wrote.
+   */
+  async #make(entry: MountEntry): Promise<void> {
+    await this.#table.change((table) => {
+      refuseTaken(table, entry)
       if (table.length >= MAX_MOUNTS)
         throw new ApiError('invalid_request', `no more than ${MAX_MOUNTS} mounts are possible`)
-      return [...table, entry]
+      return [...table, { ...entry, tainted: true }]
     })
+    try {
+      const mounted = await this.#open(entry)
+      await mounted.engine.prepare?.(mounted.mount)
+    } catch (error) {
+      await this.#table.remove(entry.uuid)
+      throw error
+    }
+    await this.#table.replace(entry.uuid, () => entry)
   }
 
   async tune(kind: MountKind, path: string, tuning: Tuning): Promise<void> {
     const mounted = await this.at(kind, path)
     if (!mounted) throw new ApiError('invalid_request', `no mount entry found at ${path}`)
-    const entry: MountEntry = {
-      ...mounted.entry,
-      description: tuning.description ?? mounted.entry.description,
-      config: { ...mounted.entry.config, ...tuning.config },
-      options: tuning.options ? { ...mounted.entry.options, ...tuning.options } : mounted.entry.options,
-    }
-    this.#refuseBadTtls(entry.config)
-    if (tuning.options) {
-      const tuned = await this.#open(entry)
-      await tuned.engine.prepare?.(tuned.mount)
-    }
-    await this.#replace(entry)
-  }
-
-  /**
-   * Refuse requests, take back what the mount gave out, delete its entries, forget it: in this order, so that a crash at
-   * any point leaves a tainted mount that `finishDisabling` goes on with.
-   */
-  async disable(kind: MountKind, path: string, revokeAll: (route: string) => Promise<void>): Promise<void> {
-    const mounted = await this.at(kind, path)
-    if (!mounted) return
-    if (fixed.some((each) => each.kind === kind && each.path === mounted.entry.path)) {
-      throw new ApiError('invalid_request', `cannot unmount "${mounted.route}"`)
-    }
-    await this.#replace({ ...mounted.entry, tainted: true })
-    await this.#finish(mounted.entry, revokeAll)
-  }
-
-  /** At start: goes on with mounts whose disabling was cut off. */
-  async finishDisabling(revokeAll: (route: string) => Promise<void>): Promise<void> {
-    for (const mounted of (await this.#current()).values()) {
-      if (mounted.entry.tainted) await this.#finish(mounted.entry, revokeAll)
-    }
-  }
-
-  async #finish(entry: MountEntry, revokeAll: (route: string) => Promise<void>): Promise<void> {
-    await revokeAll(routeOf(entry))
-    const area = this.#storage.below(`data/${entry.uuid}/`)
-    for (;;) {
-      const keys = await area.keys('', { limit: DELETE_BATCH })
-      if (keys.length === 0) break
-      await area.transact(async (transaction) => {
-        for (const key of keys) transaction.delete(key)
-      })
-    }
-    await this.#change((table) => table.filter((each) => each.uuid !== entry.uuid))
-  }
-
-  #replace(entry: MountEntry): Promise<void> {
-    return this.#change((table) => {
-      if (!table.some((each) => each.uuid === entry.uuid))
-        throw new ApiError('invalid_request', 'the mount was removed')
-      return table.map((each) => (each.uuid === entry.uuid ? entry : each))
+    tuned(mounted.entry, tuning)
+    const { uuid } = mounted.entry
+    await this.#table.alone(uuid, async () => {
+      const current = await this.#table.entry(uuid)
+      if (!current) throw new ApiError('invalid_request', 'the mount was removed')
+      const draft = tuned(current, tuning)
+      this.#refuseBadTtls(draft.config)
+      if (tuning.options) {
+        const opened = await this.#open(draft)
+        await opened.engine.prepare?.(opened.mount)
+      }
+      await this.#table.replace(uuid, (entry) => tuned(entry, tuning))
     })
   }
 
-  #change(change: (table: MountEntry[]) => MountEntry[]): Promise<void> {
-    return this.#storage.update<MountEntry[]>('table', (table) => change(table ?? []))
+  /** With all it holds and all it gave out. One that is not there is disabled already. */
+  async disable(kind: MountKind, path: string, revokeAll: RevokeAll): Promise<void> {
+    const mounted = await this.at(kind, path)
+    if (!mounted) return
+    await this.#departure.disable(mounted.entry, revokeAll)
+    this.#usages.delete(mounted.entry.uuid)
+  }
+
+  /** To another path, with all it holds; what it gave out is taken back. */
+  async move(kind: MountKind, from: string, to: string, revokeAll: RevokeAll): Promise<Moving> {
+    const mounted = await this.at(kind, from)
+    if (!mounted) throw new ApiError('invalid_request', `no matching mount at ${JSON.stringify(from)}`)
+    return await this.#departure.move(mounted.entry, to, revokeAll)
+  }
+
+  async moveStatus(id: string): Promise<MoveStatus | undefined> {
+    return await this.#departure.moveStatus(id)
+  }
+
+  /** At start, and now and then, on one node: goes on with mounts whose move or end was cut off. */
+  async goOn(revokeAll: RevokeAll): Promise<void> {
+    await this.#departure.goOn(revokeAll)
+  }
+
+  #usageOf(uuid: string): MountUsage {
+    let usage = this.#usages.get(uuid)
+    if (!usage) this.#usages.set(uuid, (usage = new MountUsage()))
+    return usage
   }
 
   #refuseBadTtls(config: MountConfig): void {
@@ -253,8 +232,8 @@ export class Mounts {
   }
 
   async #current(): Promise<ReadonlyMap<string, Mounted>> {
-    const table = await this.#storage.getShared<MountEntry[]>('table')
-    if (table === this.#table) return this.#routes
+    const table = await this.#table.entries()
+    if (table === this.#opened) return this.#routes
     const opened = new Map<string, Mounted>()
     for (const entry of table ?? []) {
       const known = this.#routes.get(routeOf(entry))
@@ -262,16 +241,15 @@ export class Mounts {
       const same = known && JSON.stringify(known.entry) === JSON.stringify(entry)
       opened.set(routeOf(entry), same ? known : await this.#open(entry))
     }
-    this.#table = table
+    this.#opened = table
     this.#routes = opened
     return opened
   }
 
   async #open(entry: MountEntry): Promise<Mounted> {
-    const engine =
+    const loaded =
       own(this.#catalog.builtin, entry.type) ?? (await own(this.#catalog[entry.kind], entry.type)?.())?.engine
-    if (!engine)
-      throw new ApiError('internal', 'internal error', { reason: `this version has no engine "${entry.type}"` })
+    const engine = loaded ?? missingEngine(entry.type)
     const settings: MountSettings = {
       defaultLeaseTtlSeconds: entry.config.default_lease_ttl || this.#system.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: entry.config.max_lease_ttl || this.#system.maxLeaseTtlSeconds,
@@ -282,10 +260,22 @@ export class Mounts {
       uuid: entry.uuid,
       accessor: entry.accessor,
       settings: () => settings,
-      storage: this.#storage.below(`data/${entry.uuid}/`),
+      storage: this.#table.data(entry.uuid),
       clock: this.#clock,
     }
-    return { entry, route: routeOf(entry), engine, mount, paths: new PathTable(engine.paths(settings)) }
+    const paths = new PathTable(engine.paths(settings))
+    return { entry, route: routeOf(entry), engine, mount, paths, usage: this.#usageOf(entry.uuid) }
+  }
+}
+
+/** @throws ApiError `invalid_request` for one that is on its way */
+function tuned(entry: MountEntry, { description, config, options }: Tuning): MountEntry {
+  if (entry.tainted) throw new ApiError('invalid_request', 'the mount is being made, moved or disabled')
+  return {
+    ...entry,
+    description: description ?? entry.description,
+    config: { ...entry.config, ...config },
+    options: options ? { ...entry.options, ...options } : entry.options,
   }
 }
 
@@ -299,23 +289,4 @@ function canonicalType({ type, options }: MountSpec): { type: string; options: R
   if (type === 'kv-v2') return { type: 'kv', options: { ...options, version: '2' } }
   if (type === 'kv-v1') return { type: 'kv', options: { ...options, version: '1' } }
   return { type, options }
-}
-
-function newEntry(
-  given: Omit<MountEntry, 'uuid' | 'accessor' | 'config' | 'tainted'> & { config: Partial<MountConfig> },
-): MountEntry {
-  const { config, ...rest } = given
-  const name = given.kind === 'auth' ? `auth_${given.type}` : given.type
-  return {
-    ...rest,
-    uuid: randomUUID(),
-    accessor: `${name}_${randomBytes(4).toString('hex')}`,
-    config: {
-      default_lease_ttl: 0,
-      max_lease_ttl: 0,
-      force_no_cache: false,
-      ...(given.kind === 'auth' && { token_type: 'default-service' }),
-      ...config,
-    },
-  }
 }

@@ -2,7 +2,7 @@
 import type { Mount } from '#sdk/engine.ts'
 import type { StorageTransaction } from '#sdk/storage.ts'
 import { secretKey } from './paths.ts'
-import { type SecretEntry, type Stored, asSecret } from './secret.ts'
+import { type SecretEntry, type Stored, asSecret, packed } from './secret.ts'
 
 /**
  * Does nothing when there is no such secret.
@@ -19,6 +19,6 @@ export async function changeSecret(
     const stored = await transaction.get<Stored>(key)
     if (!stored) return
     const next = change(asSecret(stored), mount.clock.now().getTime(), transaction)
-    if (next) transaction.put(key, next)
+    if (next) transaction.put(key, packed(next))
   })
 }

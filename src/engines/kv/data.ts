@@ -14,6 +14,7 @@ import {
   firstVersion,
   isDeleted,
   newSecret,
+  packed,
   versionInfo,
   versionOf,
 } from './secret.ts'
@@ -201,7 +202,7 @@ function addVersion(transaction: StorageTransaction, { secretPath, secret, setti
     versions: versions.slice(dropped),
     data: value,
   }
-  transaction.put(secretKey(secretPath), next)
+  transaction.put(secretKey(secretPath), packed(next))
   return { data: versionInfo(next, current) }
 }
 

@@ -8,7 +8,7 @@ import type { Storage } from '#sdk/storage.ts'
 import { checkCustomMetadata, customMetadata } from './custom.ts'
 import { secretExists } from './data.ts'
 import { folderPath, listingPrefix, path, secretKey, versionKey } from './paths.ts'
-import { type SecretEntry, type Stored, asSecret, firstVersion, newSecret, timeOf } from './secret.ts'
+import { type SecretEntry, type Stored, asSecret, firstVersion, newSecret, packed, timeOf } from './secret.ts'
 import {
   type Settings,
   SETTINGS_KEY,
@@ -181,7 +181,7 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
     if (given(call, 'delete_version_after')) {
       next.delete_version_after_seconds = lifetime(data.delete_version_after ?? 0)
     }
-    transaction.put(secretKey(data.path), next)
+    transaction.put(secretKey(data.path), packed(next))
     const warnings = overruled(settings, data)
     return warnings.length > 0 ? { warnings } : {}
   })

@@ -31,7 +31,10 @@ export interface SecretEntry {
 /** A secret as version 1 of the engine keeps it, in the same place. */
 export type PlainEntry = Exact & { written_ms: number }
 
-export type Stored = SecretEntry | PlainEntry
+/** A secret in storage: members with their usual value are left out, since most secrets have nothing else. */
+export type PackedSecret = Pick<SecretEntry, 'created_ms' | 'current_version' | 'versions'> & Partial<SecretEntry>
+
+export type Stored = PackedSecret | PlainEntry
 
 /** Data of a version that is not the current one. */
 export interface VersionEntry {
@@ -59,9 +62,16 @@ export function newSecret(nowMs: number): SecretEntry {
  * in storage when it is next changed: so an upgrade of the mount is done at once, and nothing can cut it in half.
  */
 export function asSecret(stored: Stored): SecretEntry {
-  if ('versions' in stored) return stored
+  if ('versions' in stored) return { ...newSecret(stored.created_ms), ...stored }
   const secret = newSecret(stored.written_ms)
   return { ...secret, current_version: 1, versions: [[stored.written_ms, 0, 0]], data: plainData(stored) }
+}
+
+export function packed(secret: SecretEntry): PackedSecret {
+  const usual: Partial<Record<string, unknown>> = { ...newSecret(secret.created_ms) }
+  const { created_ms, current_version, versions } = secret
+  const unusual = Object.entries(secret).filter(([name, value]) => value !== usual[name])
+  return { created_ms, current_version, versions, ...Object.fromEntries(unusual) }
 }
 
 /** The number of the first version in the table. */

@@ -45,3 +45,22 @@ test('what was dropped or cleared is gone, and its room is free again', async ()
   cache.clear()
   assert.equal(cache.get('b'), undefined)
 })
+
+test('a full cache takes what is read from disk at the second time, and keeps what is used over all that is read once', async () => {
+  const cache = new Cache(100 * 1024)
+  await cache.offer('first', entry(1000))
+  assert.ok(cache.get('first'), 'there is room, so it takes anything')
+  for (let index = 0; index < 70; index += 1) await cache.set(`kept/${index}`, entry(1000))
+  for (let index = 0; index < 70; index += 1) assert.ok(cache.get(`kept/${index}`))
+  for (let index = 0; index < 20_000; index += 1) {
+    const given = await cache.offer(`once/${index}`, entry(1000))
+    assert.equal(given?.value.byteLength, 1000)
+  }
+  let kept = 0
+  for (let index = 0; index < 70; index += 1) if (cache.get(`kept/${index}`)) kept += 1
+  assert.ok(kept > 60, `${kept} kept`)
+  await cache.offer('wanted', entry(1000))
+  assert.equal(cache.get('wanted'), undefined)
+  await cache.offer('wanted', entry(1000))
+  assert.ok(cache.get('wanted'))
+})

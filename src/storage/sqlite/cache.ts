@@ -2,6 +2,10 @@
  * Entries lately read or written, bounded in bytes; also remembers which keys are not there. What is full makes room by
  * second chance: the oldest goes, unless it was used since it was last looked at. A hit then costs a look-up and a mark,
  * where a strict order of use would move the entry on every read.
+ *
+ * A full cache takes what was read from disk only when that is asked for a second time. Reads all over a store much larger
+ * than the cache would otherwise push out each other, and what is used often with them, at several times the cost of the
+ * read itself.
  */
 import type { Entry } from '#sdk/storage.ts'
 
@@ -10,6 +14,9 @@ export const MAX_CACHE_BYTES = 32 * 1024 * 1024
 export const MAX_CACHED_VALUE_BYTES = 64 * 1024
 /** Objects, promise, map slot and array header of one entry, roughly. */
 const OVERHEAD_BYTES = 400
+
+/** How many keys are remembered as asked for once; a later one takes the place of an earlier one with the same end. */
+const ASKED_KEYS = 32 * 1024
 
 interface Slot {
   /** Settled already; shared by all who read this, so that a hit allocates nothing. */
@@ -21,6 +28,8 @@ interface Slot {
 export class Cache {
   readonly #slots = new Map<string, Slot>()
   readonly #maxBytes: number
+  /** Hashes of keys that were read from disk and not kept. */
+  readonly #asked = new Int32Array(ASKED_KEYS)
   #bytes = 0
 
   constructor(maxBytes: number = MAX_CACHE_BYTES) {
@@ -33,7 +42,15 @@ export class Cache {
     return slot
   }
 
-  /** @returns the entry as a hit would give it, also when it is too large to be kept */
+  /** What was read from disk. @returns the entry as a hit would give it, kept or not */
+  offer(key: string, entry: Entry | undefined): Promise<Entry | undefined> {
+    const room = (entry?.value.byteLength ?? 0) + key.length + OVERHEAD_BYTES
+    return this.#bytes + room <= this.#maxBytes || this.#askedBefore(key)
+      ? this.set(key, entry)
+      : Promise.resolve(entry)
+  }
+
+  /** What was written. @returns the entry as a hit would give it, also when it is too large to be kept */
   set(key: string, entry: Entry | undefined): Promise<Entry | undefined> {
     this.drop(key)
     const promise = Promise.resolve(entry)
@@ -58,6 +75,14 @@ export class Cache {
     this.#bytes = 0
   }
 
+  #askedBefore(key: string): boolean {
+    const hash = hashOf(key)
+    const at = hash & (ASKED_KEYS - 1)
+    const before = this.#asked[at] === hash
+    this.#asked[at] = before ? 0 : hash
+    return before
+  }
+
   /** Ends: each round a slot either goes or loses its mark. */
   #makeRoom(): void {
     for (const [key, slot] of this.#slots) {
@@ -71,4 +96,11 @@ export class Cache {
       }
     }
   }
+}
+
+/** FNV-1a. A key that looks like another one is kept a read too early, no more. */
+function hashOf(key: string): number {
+  let hash = 0x811c9dc5 | 0
+  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193)
+  return hash ^ (hash >>> 15)
 }

@@ -2,7 +2,7 @@
  * One thread's view of the store. Reads on a connection of its own, through a cache that is never behind: before each read
  * the shared sequence is compared, and when others have committed, what they changed is dropped from the cache first.
  */
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { MessagePort } from 'node:worker_threads'
 import { ApiError } from '#sdk/errors.ts'
 import type { Commit, Driver, Entry, Page, Transaction } from '#sdk/storage.ts'
@@ -30,6 +30,10 @@ export class Reader implements Driver, Committer {
   readonly #turns = new Turns()
   /** Values on their way to the writer, by version: when it publishes them, they are here already. */
   readonly #own = new Map<number, Uint8Array>()
+  readonly #begin: StatementSync
+  readonly #commit: StatementSync
+  /** A view of the store is open. */
+  #looking = false
   #closed = false
 
   /** @param port  that the writer was, or is about to be, told of */
@@ -47,6 +51,8 @@ export class Reader implements Driver, Committer {
   private constructor(database: DatabaseSync, shared: Shared, port: MessagePort) {
     this.#database = database
     this.#table = new Table(database)
+    this.#begin = database.prepare('BEGIN')
+    this.#commit = database.prepare('COMMIT')
     this.#shared = shared
     this.#link = new Link(port, shared, (keys, versions) => this.#published(keys, versions))
   }
@@ -98,6 +104,7 @@ export class Reader implements Driver, Committer {
     await this.#link.idle()
     this.#link.stop('the store is closed')
     this.#cache.clear()
+    this.#lookAway()
     this.#database.close()
   }
 
@@ -112,7 +119,7 @@ export class Reader implements Driver, Committer {
   check(reads: ReadSet): string | undefined {
     // A single read is of one moment whatever it is.
     if (reads.keys.length + reads.lists.length + reads.ranges.length <= 1) return undefined
-    return this.#inOneView(() => conflictIn(reads, this.#table))
+    return this.#fresh(() => conflictIn(reads, this.#table))
   }
 
   async commit(since: number, reads: ReadSet, writes: WriteSet, attempt: Try): Promise<string | undefined> {
@@ -131,7 +138,7 @@ export class Reader implements Driver, Committer {
   }
 
   readList(prefix: string, page: Page): string[] {
-    return this.#inOneView(() => listLevel(chunksOf(this.#table), prefix, page))
+    return this.#fresh(() => listLevel(chunksOf(this.#table), prefix, page))
   }
 
   readKeys(range: Range, count: number): string[] {
@@ -159,18 +166,22 @@ export class Reader implements Driver, Committer {
   #readThrough(key: string): Promise<Entry | undefined> {
     let entry = this.#table.get(key)
     for (let tries = 0; tries < MAX_READS_AGAIN; tries += 1) {
-      if (this.#link.seen === this.#shared.sequence()) return this.#cache.set(key, entry)
+      if (this.#link.seen === this.#shared.sequence()) return this.#cache.offer(key, entry)
       this.#link.catchUp()
       entry = this.#table.get(key)
     }
     return Promise.resolve(entry)
   }
 
-  /** After hearing of all commits so far, so that listeners never learn of one after its effects were read. */
+  /**
+   * After hearing of all commits so far, so that listeners never learn of one after its effects were read. Synchronous, and
+   * all that it reads is of one moment.
+   */
   #fresh<T>(read: () => T): T {
     this.#checkOpen()
     this.#link.catchUp()
     try {
+      this.#lookOnce()
       return read()
     } catch (error) {
       if (error instanceof ApiError) throw error
@@ -179,19 +190,27 @@ export class Reader implements Driver, Committer {
     }
   }
 
-  /** Several statements over the same state of the store. Synchronous, so that it holds up nobody. */
-  #inOneView<T>(read: () => T): T {
-    return this.#fresh(() => {
-      this.#database.exec('BEGIN')
-      try {
-        return read()
-      } finally {
-        this.#database.exec('COMMIT')
-      }
-    })
+  /**
+   * All reads until the next commit is heard of, at most those of one turn of the event loop, look at the same state of the
+   * store: taking and giving back SQLite's locks costs several times what a look-up does. Not longer, since the log cannot
+   * begin anew under a reader.
+   */
+  #lookOnce(): void {
+    if (this.#looking) return
+    this.#begin.run()
+    this.#looking = true
+    setImmediate(this.#lookAway)
+  }
+
+  readonly #lookAway = (): void => {
+    if (!this.#looking) return
+    this.#looking = false
+    // Some errors have ended it already.
+    if (this.#database.isTransaction) this.#commit.run()
   }
 
   #published(keys: string[], versions: number[]): void {
+    this.#lookAway()
     for (const [index, key] of keys.entries()) {
       const version = versions[index]!
       const value = this.#own.get(version)

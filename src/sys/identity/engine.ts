@@ -2,12 +2,9 @@
 import type { EntityEntry, Identity } from '#core/identity/identity.ts'
 import { type Call, type Engine, endpoint, type Reply } from '#sdk/engine.ts'
 import { found } from '#sdk/errors.ts'
+import { pageFields } from '#sdk/listing.ts'
 import type { Data, Fields } from '#sdk/schema.ts'
 
-const page = {
-  after: { type: 'string', about: 'List what comes after this.', query: true },
-  limit: { type: 'integer', about: 'List at most so many.', query: true },
-} satisfies Fields
 const id = { type: 'string', about: 'Id.', required: true } as const
 const name = { type: 'string', about: 'Name of the entity.', required: true } as const
 const changes = {
@@ -39,7 +36,7 @@ export function identityEngine(identity: Identity): Engine {
       },
       {
         pattern: 'entity/id',
-        operations: { list: endpoint('Ids of entities.', page, (call) => listEntities(identity, call)) },
+        operations: { list: endpoint('Ids of entities.', pageFields, (call) => listEntities(identity, call)) },
       },
       {
         pattern: 'entity/id/:id',
@@ -54,7 +51,7 @@ export function identityEngine(identity: Identity): Engine {
       {
         pattern: 'entity/name',
         operations: {
-          list: endpoint('Names of entities.', page, async ({ data }) => ({
+          list: endpoint('Names of entities.', pageFields, async ({ data }) => ({
             data: { keys: await identity.names(data) },
           })),
         },
@@ -73,7 +70,7 @@ export function identityEngine(identity: Identity): Engine {
       },
       {
         pattern: 'entity-alias/id',
-        operations: { list: endpoint('Ids of aliases.', page, (call) => listAliases(identity, call)) },
+        operations: { list: endpoint('Ids of aliases.', pageFields, (call) => listAliases(identity, call)) },
       },
       {
         pattern: 'entity-alias/id/:id',
@@ -94,8 +91,13 @@ async function write(
   which: { id?: string | undefined; name?: string | undefined },
   change: Change,
 ): Promise<Reply> {
-  const { name: newName, metadata, policies, disabled } = change
-  const { entity, made } = await identity.write(which, { name: newName, metadata, policies, disabled })
+  const { metadata, policies, disabled } = change
+  // An empty text is a name that was not given.
+  const [id_, name_, newName] = [which.id, which.name, change.name].map((text) => text || undefined)
+  const { entity, made } = await identity.write(
+    { id: id_, name: name_ },
+    { name: newName, metadata, policies, disabled },
+  )
   return made ? { data: { aliases: null, id: entity.id, name: entity.name } } : {}
 }
 
@@ -113,11 +115,12 @@ async function lookup(identity: Identity, { data }: Call<typeof lookupFields>): 
 /** @param quiet  a look-up that finds nothing is answered with nothing, not as missing */
 function show(entity: Readonly<EntityEntry> | undefined, quiet = false): Reply {
   if (!entity && quiet) return {}
-  const { aliases, ...rest } = found(entity)
+  const { aliases, metadata, ...rest } = found(entity)
   const shown = aliases.map((alias) => describeAlias(rest.id, alias))
   return {
     data: {
       ...rest,
+      metadata: pairsOrNull(metadata),
       aliases: shown,
       direct_group_ids: [],
       group_ids: [],
@@ -129,15 +132,28 @@ function show(entity: Readonly<EntityEntry> | undefined, quiet = false): Reply {
 }
 
 function describeAlias(canonicalId: string, alias: EntityEntry['aliases'][number]): Record<string, unknown> {
-  return { ...alias, canonical_id: canonicalId, custom_metadata: {}, local: false, merged_from_canonical_ids: null }
+  return {
+    ...alias,
+    metadata: pairsOrNull(alias.metadata),
+    canonical_id: canonicalId,
+    custom_metadata: {},
+    local: false,
+    merged_from_canonical_ids: null,
+  }
+}
+
+/** The Vault API tells no pairs as null. */
+function pairsOrNull(pairs: Readonly<Record<string, string>>): Readonly<Record<string, string>> | null {
+  return Object.keys(pairs).length > 0 ? pairs : null
 }
 
 async function showAlias(identity: Identity, { data }: Call<{ id: typeof id }>): Promise<Reply> {
   const entity = found(await identity.byAlias(data.id))
-  return { data: describeAlias(entity.id, found(entity.aliases.find((alias) => alias.id === data.id))) }
+  const alias = found(entity.aliases.find((each) => each.id === data.id))
+  return { data: { ...describeAlias(entity.id, alias), namespace_id: 'root' } }
 }
 
-async function listEntities(identity: Identity, { data }: Call<typeof page>): Promise<Reply> {
+async function listEntities(identity: Identity, { data }: Call<typeof pageFields>): Promise<Reply> {
   const keys = await identity.ids(data)
   const info: Record<string, unknown> = {}
   for (const key of keys) {
@@ -158,14 +174,20 @@ function briefAlias({
   return { id: aliasId, name: aliasName, mount_accessor, mount_path, mount_type }
 }
 
-async function listAliases(identity: Identity, { data }: Call<typeof page>): Promise<Reply> {
+async function listAliases(identity: Identity, { data }: Call<typeof pageFields>): Promise<Reply> {
   const keys = await identity.aliasIds(data)
   const info: Record<string, unknown> = {}
   for (const key of keys) {
     const entity = await identity.byAlias(key)
     const alias = entity?.aliases.find((each) => each.id === key)
     if (entity && alias)
-      info[key] = { ...briefAlias(alias), canonical_id: entity.id, custom_metadata: {}, local: false }
+      info[key] = {
+        ...briefAlias(alias),
+        metadata: pairsOrNull(alias.metadata),
+        canonical_id: entity.id,
+        custom_metadata: {},
+        local: false,
+      }
   }
   return { data: { key_info: info, keys } }
 }

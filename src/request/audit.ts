@@ -45,16 +45,18 @@ export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable
     auth: issued ?? wrapped.auth,
     request: wrapped.record,
     response: {
-      clearData: wrapped.mounted?.entry.config.audit_non_hmac_response_keys,
       ...mountOf(wrapped),
-      ...(reply.auth && { auth: issued ?? authOf(reply.auth) }),
-      ...(leaseId !== '' && { secret: { lease_id: leaseId } }),
+      auth: reply.auth && (issued ?? authOf(reply.auth)),
+      secret: leaseId === '' ? undefined : { lease_id: leaseId },
       // What goes into a wrapping token is told when it is taken out.
-      ...(wrapInfo ? { wrap_info: wrapInfo } : { data: reply.data }),
-      ...(reply.warnings && reply.warnings.length > 0 && { warnings: reply.warnings }),
+      data: wrapInfo ? undefined : reply.data,
+      wrap_info: wrapInfo,
+      warnings: reply.warnings,
+      clearData: wrapped.mounted?.entry.config.audit_non_hmac_response_keys,
     },
   })
-  await Promise.all([wrapped.recording, recording])
+  await recording
+  await wrapped.recording
   return wrapped as Sendable
 }
 
@@ -84,14 +86,18 @@ export async function auditRefusal(
   return refusal
 }
 
-function mountOf({ mounted }: Partial<Pick<Routed, 'mounted'>>): NonNullable<AuditEvent['response']> {
-  if (!mounted) return {}
+type MountFacts = Pick<
+  NonNullable<AuditEvent['response']>,
+  'mount_point' | 'mount_type' | 'mount_accessor' | 'mount_running_plugin_version' | 'mount_class'
+>
+
+function mountOf({ mounted }: Partial<Pick<Routed, 'mounted'>>): MountFacts {
   return {
-    mount_point: mounted.route,
-    mount_type: mounted.entry.type,
-    mount_accessor: mounted.entry.accessor,
-    mount_running_plugin_version: builtinPluginVersion,
-    mount_class: mounted.entry.kind === 'auth' ? 'auth' : 'secret',
+    mount_point: mounted?.route,
+    mount_type: mounted?.entry.type,
+    mount_accessor: mounted?.entry.accessor,
+    mount_running_plugin_version: mounted && builtinPluginVersion,
+    mount_class: mounted && (mounted.entry.kind === 'auth' ? 'auth' : 'secret'),
   }
 }
 

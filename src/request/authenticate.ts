@@ -13,7 +13,6 @@ export interface Known extends Admitted {
 
 export async function authenticate(core: Core, admitted: Admitted): Promise<Known> {
   const known = admitted as Known
-  known.token = undefined
   if (admitted.match?.path.unauthenticated && admitted.endpoint) return known
   const id = admitted.incoming.token
   if (id === undefined || id === '') throw denied('no token was sent')

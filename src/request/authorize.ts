@@ -19,7 +19,6 @@ export interface Allowed extends Known {
 
 export async function authorize(core: Core, known: Known): Promise<Allowed> {
   const allowed = known as Allowed
-  allowed.verdict = undefined
   const token = known.token
   if (!token) {
     allowed.call = callOf(known)

@@ -22,7 +22,8 @@ export interface PreparedCall extends Call {
 export function callOf(known: Known, limit = 0): PreparedCall | undefined {
   const { mounted, match, endpoint, incoming } = known
   if (!mounted || !match || !endpoint) return undefined
-  const given = mergeParams(incoming.body, match.params)
+  const bare = isEmpty(incoming.body)
+  const given = bare ? match.params : { ...incoming.body, ...match.params }
   const limited = limit > 0 && Object.hasOwn(endpoint.fields, 'limit') ? { ...given, limit } : given
   const decoded = decode(endpoint.fields, limited)
   if (!decoded.ok) throw new ApiError('invalid_request', fieldMessage(known, decoded.message))
@@ -38,13 +39,15 @@ export function callOf(known: Known, limit = 0): PreparedCall | undefined {
     remoteAddress: incoming.remoteAddress,
     wrapped: incoming.wrapTtlSeconds !== undefined,
     unknown: decoded.unknown,
-    replaced: Object.keys(match.params).filter((name) => Object.hasOwn(incoming.body, name)),
+    replaced: bare ? none : Object.keys(match.params).filter((name) => Object.hasOwn(incoming.body, name)),
   }
 }
 
-function mergeParams(body: Record<string, unknown>, params: Record<string, string>): Record<string, unknown> {
-  for (const _ in body) return { ...body, ...params }
-  return params
+const none: readonly string[] = []
+
+function isEmpty(body: Record<string, unknown>): boolean {
+  for (const _ in body) return false
+  return true
 }
 
 /** Paths that tell create from update look at the fields first, in the Vault API's order, and say so in other words. */

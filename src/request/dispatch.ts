@@ -26,7 +26,9 @@ export async function dispatch(core: Core, reserved: Reserved): Promise<Answered
   }
   const call = reserved.call as PreparedCall
   call.operation = reserved.record.operation as PreparedCall['operation']
-  const reply = await filterListing(core, reserved, await endpoint.handle(call))
+  const made = await endpoint.handle(call)
+  const lists = incoming.operation === 'list' || incoming.operation === 'scan'
+  const reply = lists ? await filterListing(core, reserved, made) : made
   return answer(reserved, withWarnings(reply, call, match.path.arbitrary === true))
 }
 

@@ -1,6 +1,6 @@
 /** Fill the slot: what was made is tracked until it ends. If that fails, it is taken back at once. */
 import type { AuditAuth } from '#sdk/audit.ts'
-import type { WrapInfo } from '#sdk/engine.ts'
+import type { Reply, WrapInfo } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Answered } from './dispatch.ts'
@@ -31,14 +31,16 @@ export async function takeBack(
   if (leaseId !== '' && !reply.renewed) await core.leases.revoke(leaseId)
 }
 
-export async function keepLease(core: Core, answered: Answered): Promise<Leased> {
+export function keepLease(core: Core, answered: Answered): Leased | Promise<Leased> {
   const leased = answered as Leased
-  const { reply, slot } = answered
-  leased.leaseId = reply.renewed?.leaseId ?? ''
-  leased.issued = undefined
+  const { reply } = answered
+  if (reply.renewed) leased.leaseId = reply.renewed.leaseId
   if (reply.grant) return login(core, leased, reply.grant)
-  const lease = reply.lease
-  if (!lease) return leased
+  return reply.lease ? fill(leased, reply.lease) : leased
+}
+
+async function fill(leased: Leased, lease: NonNullable<Reply['lease']>): Promise<Leased> {
+  const { reply, slot } = leased
   try {
     if (!slot) throw new ApiError('internal', 'internal error', { reason: 'a lease without a token' })
     const kept = await slot.fill(lease)
@@ -50,7 +52,7 @@ export async function keepLease(core: Core, answered: Answered): Promise<Leased>
     }
     return leased
   } catch (error) {
-    await undo(answered, lease.revoke, error)
+    await undo(leased, lease.revoke, error)
     throw error
   }
 }

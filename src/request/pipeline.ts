@@ -4,6 +4,7 @@
  *
  * The stages share one object that grows: a stage adds its part and hands it on under the next type.
  */
+import type { Token } from '#core/tokens/token.ts'
 import { approve } from './approve.ts'
 import { type Audited, auditRefusal, auditReply, auditRequest } from './audit.ts'
 import { authenticate, type Known } from './authenticate.ts'
@@ -11,41 +12,64 @@ import { authorize } from './authorize.ts'
 import type { Core } from './core.ts'
 import { dispatch } from './dispatch.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
-import { keepLease, takeBack } from './lease.ts'
+import { keepLease, type Leased, takeBack } from './lease.ts'
 import type { Admitted, InFlight } from './rate.ts'
-import { reserve } from './reserve.ts'
+import { type Reserved, reserve } from './reserve.ts'
 import { refuseForeignNamespace, route } from './route.ts'
 import { send, wrap } from './wrap.ts'
 
 export async function handle(core: Core, inFlight: InFlight, incoming: Incoming): Promise<Outgoing> {
   let reached: Partial<Audited> = {}
+  let admitted: Admitted | undefined
   try {
     refuseForeignNamespace(incoming)
     const routed = await route(core, incoming)
     reached = routed
-    return await inFlight.during(routed, (admitted) => pass(core, admitted))
+    admitted = inFlight.enter(routed)
+    const known = await authenticate(core, admitted)
+    return await (known.token?.spent ? answerLast(core, known, known.token) : answer(core, known))
   } catch (error) {
     throw await auditRefusal(core, incoming, reached, error)
-  }
-}
-
-async function pass(core: Core, admitted: Admitted): Promise<Outgoing> {
-  const known = await authenticate(core, admitted)
-  try {
-    return await answer(core, known)
   } finally {
-    if (known.token?.spent) await core.tokens.finish(known.token)
+    if (admitted) inFlight.leave(admitted)
   }
 }
 
 async function answer(core: Core, known: Known): Promise<Outgoing> {
   const allowed = await authorize(core, known)
   const audited = await auditRequest(core, approve(allowed))
-  const leased = await reserve(core, audited, async (reserved) => keepLease(core, await dispatch(core, reserved)))
+  const leased = await carryOut(core, reserve(core, audited))
   try {
     return send(await auditReply(core, await wrap(core, leased)))
   } catch (error) {
     await takeBack(core, leased)
     throw error
+  }
+}
+
+/** A slot that was not filled is given back. */
+async function carryOut(core: Core, reserved: Reserved): Promise<Leased> {
+  try {
+    return await keepLease(core, await dispatch(core, reserved))
+  } finally {
+    reserved.slot?.release()
+  }
+}
+
+/** The last use of a limited token was this one. */
+async function answerLast(core: Core, known: Known, token: Token): Promise<Outgoing> {
+  try {
+    return await answer(core, known)
+  } finally {
+    await finish(core, token)
+  }
+}
+
+/** The answer stands whether or not this works: a spent token is refused in any case, and the expiry worker ends it soon. */
+async function finish(core: Core, token: Token): Promise<void> {
+  try {
+    await core.tokens.finish(token)
+  } catch {
+    core.leases.wake()
   }
 }

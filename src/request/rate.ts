@@ -19,18 +19,17 @@ export class InFlight {
     return this.#inside.empty(timeoutMs)
   }
 
-  async during<T>(routed: Routed, go: (admitted: Admitted) => Promise<T>): Promise<T> {
+  enter(routed: Routed): Admitted {
     if (this.#inside.count >= MAX_IN_FLIGHT)
       throw new ApiError('too_many_requests', 'too many requests are going on; try again')
-    const { mounted } = routed
     // In the same step as the check that the mount is not closed: whoever closes it waits for us.
-    mounted?.usage.enter(routed.incoming.path)
+    routed.mounted?.usage.enter(routed.incoming.path)
     this.#inside.enter()
-    try {
-      return await go(routed as Admitted)
-    } finally {
-      mounted?.usage.leave()
-      this.#inside.leave()
-    }
+    return routed as Admitted
+  }
+
+  leave(admitted: Admitted): void {
+    admitted.mounted?.usage.leave()
+    this.#inside.leave()
   }
 }

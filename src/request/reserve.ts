@@ -10,25 +10,12 @@ export interface Reserved extends Audited {
   slot: LeaseSlot | undefined
 }
 
-/**
- * Goes on with a slot, and gives it back if nothing was made.
- *
- * @throws ApiError `too_many_requests` when no more leases may be open
- */
-export async function reserve<T>(core: Core, audited: Audited, go: (reserved: Reserved) => Promise<T>): Promise<T> {
+/** @throws ApiError `too_many_requests` when no more leases may be open */
+export function reserve(core: Core, audited: Audited): Reserved {
   const reserved = audited as Reserved
   const { token, mounted, incoming } = audited
-  reserved.slot =
-    token &&
-    mounted &&
-    core.leases.reserve({
-      path: incoming.path,
-      token,
-      mount: { accessor: mounted.entry.accessor, settings: mounted.mount.settings() },
-    })
-  try {
-    return await go(reserved)
-  } finally {
-    reserved.slot?.release()
-  }
+  if (!token || !mounted) return reserved
+  const mount = { accessor: mounted.entry.accessor, settings: mounted.mount.settings() }
+  reserved.slot = core.leases.reserve({ path: incoming.path, token, mount })
+  return reserved
 }

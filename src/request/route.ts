@@ -7,6 +7,7 @@ import type { Endpoint, Verb } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Incoming } from './incoming.ts'
+import { Passage } from './passage.ts'
 
 declare const mark: unique symbol
 export interface Routed {
@@ -20,6 +21,8 @@ export interface Routed {
   /** The request as audit lines tell it: one object for both lines, which the formatter knows by identity. */
   record: AuditEvent['request']
 }
+
+const rootNamespace = Object.freeze({ id: 'root' })
 
 export async function route(core: Core, incoming: Incoming): Promise<Routed> {
   const listing = incoming.operation === 'list' || incoming.operation === 'scan'
@@ -35,7 +38,9 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
     mount_running_version: mounted && builtinPluginVersion,
     mount_class: mounted && (mounted.entry.kind === 'auth' ? 'auth' : 'secret'),
     client_token: incoming.token,
-    namespace: { id: 'root' },
+    client_token_accessor: undefined,
+    client_id: undefined,
+    namespace: rootNamespace,
     path,
     data: incoming.body,
     remote_address: incoming.remoteAddress,
@@ -44,7 +49,7 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
     clearData: mounted?.entry.config.audit_non_hmac_request_keys,
   }
   const endpoint = incoming.operation === 'help' ? undefined : match?.path.operations[incoming.operation as Verb]
-  return { incoming, path, mounted, match, endpoint, record } as Routed
+  return new Passage(incoming, path, { mounted, match, endpoint }, record) as unknown as Routed
 }
 
 /** A request for another namespace must never be answered from this one. */

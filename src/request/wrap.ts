@@ -12,21 +12,20 @@ export interface Wrapped extends Leased {
   wrapInfo: WrapInfo | undefined
 }
 
-export async function wrap(core: Core, leased: Leased): Promise<Wrapped> {
+export function wrap(core: Core, leased: Leased): Wrapped | Promise<Wrapped> {
   const wrapped = leased as Wrapped
   const { incoming, reply } = leased
   wrapped.wrapInfo = reply.wrapInfo
-  if (
-    reply.wrapInfo ||
-    incoming.wrapTtlSeconds === undefined ||
-    reply.raw ||
-    !hasBody(reply) ||
-    isEmptyListing(incoming, reply)
-  )
-    return wrapped
+  const { wrapTtlSeconds } = incoming
+  if (wrapTtlSeconds === undefined || reply.wrapInfo || reply.raw) return wrapped
+  return hasBody(reply) && !isEmptyListing(incoming, reply) ? putAway(core, wrapped, wrapTtlSeconds) : wrapped
+}
+
+async function putAway(core: Core, wrapped: Wrapped, ttlSeconds: number): Promise<Wrapped> {
+  const { incoming, reply } = wrapped
   const accessor = reply.auth?.accessor ?? reply.accessor
-  wrapped.wrapInfo = await core.wrapping.wrap(content(leased, undefined), {
-    ttlSeconds: incoming.wrapTtlSeconds,
+  wrapped.wrapInfo = await core.wrapping.wrap(content(wrapped, undefined), {
+    ttlSeconds,
     creationPath: incoming.path,
     ...(accessor !== undefined && { wrappedAccessor: accessor }),
   })

@@ -76,16 +76,16 @@ export interface AuditEvent {
   }
   response?: {
     /** A token was made: its auth block, with client_token and accessor hashed. */
-    auth?: AuditAuth & { num_uses?: number }
-    mount_point?: string
-    mount_type?: string
-    mount_accessor?: string
-    mount_running_plugin_version?: string
-    mount_class?: string
-    secret?: { lease_id: string }
+    auth?: (AuditAuth & { num_uses?: number }) | undefined
+    mount_point?: string | undefined
+    mount_type?: string | undefined
+    mount_accessor?: string | undefined
+    mount_running_plugin_version?: string | undefined
+    mount_class?: string | undefined
+    secret?: { lease_id: string } | undefined
     data?: Readonly<Record<string, unknown>> | undefined
-    warnings?: readonly string[]
-    wrap_info?: WrapInfo
+    warnings?: readonly string[] | undefined
+    wrap_info?: WrapInfo | undefined
     headers?: Readonly<Record<string, string[]>> | undefined
     /** Not written itself: members of `data` that are told as they are. */
     clearData?: readonly string[] | undefined

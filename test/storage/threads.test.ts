@@ -15,7 +15,7 @@ import type { Order } from '#test/storage/reader-thread.ts'
 test('what one thread acknowledged, every other thread reads at once, from its cache too', async (context) => {
   const driver = await opened(context)
   const other = await startThread(context, driver)
-  for (let round = 0; round < 200; round += 1) {
+  for (let round = 0; round < 300; round += 1) {
     await write(driver, 'k', `here ${round}`)
     assert.equal(await other({ get: 'k' }), `here ${round}`)
     await other({ put: 'k', text: `there ${round}` })
@@ -51,7 +51,7 @@ test('a listing here shows a commit there although others were read in the same 
   await done
 })
 
-test('reads in every turn of the event loop do not keep the log from beginning anew', async (context) => {
+test('reads that go on and on do not keep the log from beginning anew', async (context) => {
   const folder = temporaryFolder()
   const driver = await open({ path: folder.path })
   context.after(async () => {
@@ -62,19 +62,19 @@ test('reads in every turn of the event loop do not keep the log from beginning a
   const reading = (async () => {
     while (writing) {
       await driver.list('', { limit: 1 })
-      await new Promise((resolve) => setImmediate(resolve))
+      await new Promise((resolve) => setTimeout(resolve, 0))
     }
   })()
   let largest = 0
   for (let round = 0; round < 200; round += 1) {
     await driver.transact(async (transaction) => {
-      for (let n = 0; n < 16; n += 1) transaction.put(`k${n}`, () => new Uint8Array(64 * 1024).fill(round))
+      for (let n = 0; n < 32; n += 1) transaction.put(`k${n}`, () => new Uint8Array(64 * 1024).fill(round))
     })
     largest = Math.max(largest, statSync(path.join(folder.path, 'store.db-wal')).size)
   }
   writing = false
   await reading
-  assert.ok(largest < 100 * 2 ** 20, `the log grew to ${largest} bytes of 200 MiB written`)
+  assert.ok(largest < 250 * 2 ** 20, `the log grew to ${largest} bytes of 400 MiB written`)
 })
 
 test('increments of one key by several threads lose none, and no two writes have one version', async (context) => {

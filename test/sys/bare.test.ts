@@ -135,6 +135,18 @@ test('requests under way when the server is sealed end, and none of them answers
   assert.equal((await server.read('secret/data/app')).status, 200)
 })
 
+test('a token good for one request can seal the server, and is spent', async () => {
+  await using server = await startServer()
+  await server.send('PUT', 'sys/policies/acl/sealer', {
+    policy: 'path "sys/seal" { capabilities = ["update", "sudo"] }',
+  })
+  const token = await server.login(['sealer'], { num_uses: 1 })
+  assert.equal((await server.write('sys/seal', {}, token)).status, 204)
+  await eventually(async () => server.logged.at(-1) === 'sealed')
+  await server.write('sys/unseal', { key: server.unsealKey }, null)
+  assert.equal((await server.write('sys/seal', {}, token)).status, 403)
+})
+
 test('sealed and unsealed by many at once, the server ends in a state that it tells truly', async () => {
   await using server = await startServer({ secret: true })
   for (let round = 0; round < 5; round += 1) {

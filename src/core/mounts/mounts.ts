@@ -72,6 +72,8 @@ export class Mounts {
   readonly #usages = new Map<string, MountUsage>()
   #opened: readonly MountEntry[] | undefined
   #routes: ReadonlyMap<string, Mounted> = new Map()
+  /** Of the store, when the routes were made or found unchanged. */
+  #moment: number | undefined
 
   constructor(options: {
     storage: Storage
@@ -101,14 +103,10 @@ export class Mounts {
   }
 
   /** The mount that answers for a full path, or undefined. Tainted mounts do not answer. */
-  async find(path: string): Promise<Mounted | undefined> {
-    const routes = await this.#current()
-    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
-      const mounted = routes.get(path.slice(0, slash + 1))
-      if (mounted) return mounted.entry.tainted ? undefined : mounted
-    }
-    const whole = routes.get(`${path}/`)
-    return whole?.entry.tainted ? undefined : whole
+  find(path: string): Mounted | undefined | Promise<Mounted | undefined> {
+    // Nothing was committed since the routes were made, so they hold.
+    if (this.#table.moment() === this.#moment) return among(this.#routes, path)
+    return this.#current().then((routes) => among(routes, path))
   }
 
   async at(kind: MountKind, path: string): Promise<Mounted | undefined> {
@@ -232,8 +230,12 @@ export class Mounts {
   }
 
   async #current(): Promise<ReadonlyMap<string, Mounted>> {
+    const moment = this.#table.moment()
     const table = await this.#table.entries()
-    if (table === this.#opened) return this.#routes
+    if (table === this.#opened) {
+      this.#moment = moment
+      return this.#routes
+    }
     const opened = new Map<string, Mounted>()
     for (const entry of table ?? []) {
       const known = this.#routes.get(routeOf(entry))
@@ -243,6 +245,7 @@ export class Mounts {
     }
     this.#opened = table
     this.#routes = opened
+    this.#moment = moment
     return opened
   }
 
@@ -277,6 +280,16 @@ function tuned(entry: MountEntry, { description, config, options }: Tuning): Mou
     config: { ...entry.config, ...config },
     options: options ? { ...entry.options, ...options } : entry.options,
   }
+}
+
+/** The longest mount that a path lies below; mounts never lie inside each other. */
+function among(routes: ReadonlyMap<string, Mounted>, path: string): Mounted | undefined {
+  for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+    const mounted = routes.get(path.slice(0, slash + 1))
+    if (mounted) return mounted.entry.tainted ? undefined : mounted
+  }
+  const whole = routes.get(`${path}/`)
+  return whole?.entry.tainted ? undefined : whole
 }
 
 /** Types come from requests: `constructor` is none, though every object has one. */

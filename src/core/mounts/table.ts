@@ -14,6 +14,11 @@ export class MountTable {
     this.#storage = storage
   }
 
+  /** See Storage.moment. */
+  moment(): number {
+    return this.#storage.moment()
+  }
+
   /** The same object as long as nothing changed. */
   async entries(): Promise<readonly MountEntry[] | undefined> {
     return await this.#storage.getShared<MountEntry[]>('table')

@@ -81,7 +81,9 @@ async function fillNode(node: StrongroomNode, { secrets, leases }: Counts): Prom
     if ((first / AT_ONCE) % 20 === 19) {
       const done = first + AT_ONCE
       const seconds = (performance.now() - started) / 1000
-      console.log(`  ${done} of ${Math.max(secrets, leases)} secrets and leases, ${Math.round(done / seconds)} a second`)
+      console.log(
+        `  ${done} of ${Math.max(secrets, leases)} secrets and leases, ${Math.round(done / seconds)} a second`,
+      )
     }
   }
 }

@@ -24,7 +24,10 @@ spawnSync('taskset', ['-acp', '1', String(process.pid)])
 const server = spawn(
   'taskset',
   [
-    '-c', '0', process.execPath, '--cpu-prof',
+    '-c',
+    '0',
+    process.execPath,
+    '--cpu-prof',
     `--cpu-prof-dir=${folder}`,
     '--cpu-prof-interval=200',
     path.join(root, 'src/main.ts'),

@@ -117,7 +117,10 @@ export interface WrapInfo {
 }
 
 export interface Reply {
-  /** Absent: nothing there (404 for a read or list) or nothing to say (204 for a change). */
+  /**
+   * Absent: nothing there (404 for a read or list) or nothing to say (204 for a change). An object in it that is frozen must
+   * be so through and through: audit lines keep their text of it by its identity.
+   */
   data?: Record<string, unknown>
   warnings?: string[]
   /** A log-in was right; the pipeline makes the token and the auth block. */

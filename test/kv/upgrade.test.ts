@@ -13,7 +13,7 @@ test('after an upgrade each value is the first version of a secret', async () =>
   assert.deepEqual(read.data, {
     data: { x: 1, ttl: '30s' },
     metadata: {
-      created_time: new Date('2026-01-01T00:00:00Z'),
+      created_time: '2026-01-01T00:00:00Z',
       custom_metadata: null,
       deletion_time: '',
       destroyed: false,

@@ -24,6 +24,7 @@ export class Payload {
   readonly #maxValues: number
   readonly #numbers: (string | undefined)[] = Array.from({ length: MAX_KEPT_NUMBER })
   readonly #empty: string
+  readonly #frozen = new WeakMap<object, { text: string; values: number }>()
   #valuesLeft = 0
   #clear: readonly string[] | undefined
 
@@ -51,7 +52,24 @@ export class Payload {
     return `{"elided":"${this.#hash(text)}","elided_bytes":${Buffer.byteLength(text)}}`
   }
 
+  /**
+   * A frozen object is the same for good, so its text is kept by its identity. Engines hand out facts about entries so,
+   * which are asked for again and again; what is kept holds no value, only its hash.
+   */
   #object(object: Data, depth: number): string {
+    if (this.#clear !== undefined || !Object.isFrozen(object)) return this.#walk(object, depth)
+    const kept = this.#frozen.get(object)
+    if (kept) {
+      this.#valuesLeft -= kept.values
+      return kept.text
+    }
+    const before = this.#valuesLeft
+    const text = this.#walk(object, depth)
+    if (this.#valuesLeft >= 0) this.#frozen.set(object, { text, values: before - this.#valuesLeft })
+    return text
+  }
+
+  #walk(object: Data, depth: number): string {
     let text = '{'
     for (const name of sortedNames(object)) {
       if (this.#valuesLeft < 0) break

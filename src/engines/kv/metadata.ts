@@ -8,7 +8,7 @@ import type { Storage } from '#sdk/storage.ts'
 import { checkCustomMetadata, customMetadata } from './custom.ts'
 import { secretExists } from './data.ts'
 import { folderPath, listingPrefix, path, secretKey, versionKey } from './paths.ts'
-import { type SecretEntry, type Stored, asSecret, firstVersion, newSecret, packed, timeOf } from './secret.ts'
+import { type SecretEntry, type Stored, asSecret, firstVersion, newSecret, packed, timeText } from './secret.ts'
 import {
   type Settings,
   SETTINGS_KEY,
@@ -80,11 +80,11 @@ function describe(secret: SecretEntry): Record<string, unknown> {
   const first = firstVersion(secret)
   const versions = secret.versions.map(([createdMs, deletionMs, destroyed], index): [string, unknown] => [
     String(first + index),
-    { created_time: timeOf(createdMs), deletion_time: timeOf(deletionMs), destroyed: destroyed === 1 },
+    { created_time: timeText(createdMs), deletion_time: timeText(deletionMs), destroyed: destroyed === 1 },
   ])
   return {
     cas_required: secret.cas_required,
-    created_time: timeOf(secret.created_ms),
+    created_time: timeText(secret.created_ms),
     current_metadata_version: secret.metadata_version,
     current_version: secret.current_version,
     custom_metadata: secret.custom_metadata,
@@ -92,7 +92,7 @@ function describe(secret: SecretEntry): Record<string, unknown> {
     max_versions: secret.max_versions,
     metadata_cas_required: secret.metadata_cas_required,
     oldest_version: secret.oldest_version,
-    updated_time: timeOf(secret.updated_ms),
+    updated_time: timeText(secret.updated_ms),
     versions: Object.fromEntries(versions),
   }
 }

@@ -3,6 +3,7 @@
  * that the usual read costs one look-up. Data of older versions lies in entries of their own. Pure.
  */
 import { type Exact, plainData } from '#lib/exact-json.ts'
+import { rfc3339 } from '#lib/time.ts'
 
 /** When made, when deleted or to be deleted (0: never), both in milliseconds since 1970; 1 when destroyed. */
 export type Version = [createdMs: number, deletionMs: number, destroyed: 0 | 1]
@@ -87,18 +88,42 @@ export function isDeleted([, deletionMs]: Version, nowMs: number): boolean {
   return deletionMs > 0 && deletionMs <= nowMs
 }
 
-/** Empty for never. A Date goes out as RFC 3339, and is told by audit lines as it is: a time is no secret. */
-export function timeOf(ms: number): Date | '' {
-  return ms === 0 ? '' : new Date(ms)
+/** Empty for never. */
+export function timeText(ms: number): string {
+  return ms === 0 ? '' : rfc3339(new Date(ms))
 }
 
-/** What replies say of one version. */
-export function versionInfo(secret: SecretEntry, number: number): Record<string, unknown> {
-  const [createdMs, deletionMs, destroyed] = versionOf(secret, number)!
+export interface VersionInfo extends Record<string, unknown> {
+  created_time: string
+  custom_metadata: Record<string, string> | null
+  deletion_time: string
+  destroyed: boolean
+  version: number
+}
+
+/** Facts of versions that were neither deleted nor given metadata, by when they were made and their number. */
+const usual = new Map<string, VersionInfo>()
+const MAX_USUAL = 10_000
+
+/** What replies say of one version. The usual ones are made once and frozen: a secret that is read often says the same. */
+export function versionInfo(secret: SecretEntry, number: number): VersionInfo {
+  const version = versionOf(secret, number)!
+  const [createdMs, deletionMs, destroyed] = version
+  if (deletionMs !== 0 || destroyed === 1 || secret.custom_metadata !== null) return makeInfo(secret, version, number)
+  const key = `${createdMs} ${number}`
+  let info = usual.get(key)
+  if (!info) {
+    if (usual.size >= MAX_USUAL) usual.clear()
+    usual.set(key, (info = Object.freeze(makeInfo(secret, version, number))))
+  }
+  return info
+}
+
+function makeInfo(secret: SecretEntry, [createdMs, deletionMs, destroyed]: Version, number: number): VersionInfo {
   return {
-    created_time: timeOf(createdMs),
+    created_time: timeText(createdMs),
     custom_metadata: secret.custom_metadata,
-    deletion_time: timeOf(deletionMs),
+    deletion_time: timeText(deletionMs),
     destroyed: destroyed === 1,
     version: number,
   }

@@ -14,11 +14,10 @@ import { Table } from './table.ts'
 const VERSION_STEP = 65_536
 
 /**
- * Bytes written, roughly, after which the write-ahead log is copied into the database. That holds up commits for some 30 ms
- * whether it is 8 MiB or 32, since a page that was written often is copied once: with 32, one commit in 100 waits for half
- * as long. More would only make the start after a crash slower, which reads the log.
+ * Bytes written, roughly, after which the write-ahead log is copied into the database. With 32 MiB one commit in 100 waits
+ * half as long, but after a full disk so much more room is needed before anything goes on.
  */
-const CHECKPOINT_BYTES = 32 * 1024 * 1024
+const CHECKPOINT_BYTES = 8 * 1024 * 1024
 const PAGE_BYTES = 4096
 
 export interface Batch {

@@ -16,14 +16,19 @@ interface Rest {
 }
 
 export interface Match {
-  path: Path
-  params: Record<string, string>
+  readonly path: Path
+  readonly params: Readonly<Record<string, string>>
 }
 
 const newNode = (): Node => ({ literal: new Map(), parameter: undefined, rest: undefined, path: undefined })
 
+const MAX_RECENT = 1000
+const MAX_RECENT_CHARS = 256
+
 export class PathTable {
   readonly #root = newNode()
+  /** What was found lately: programs ask for the same few secrets again and again. Matches are shared, and never changed. */
+  readonly #recent = new Map<string, Match>()
 
   /** @throws Error when two patterns claim the same place: a mistake in an engine, found when it is loaded */
   constructor(paths: readonly Path[]) {
@@ -35,6 +40,17 @@ export class PathTable {
    * @param listing  listings come with or without a slash at their end, and may ask for the top: `metadata` or `metadata/`
    */
   find(rest: string, listing: boolean): Match | undefined {
+    const recent = listing ? undefined : this.#recent.get(rest)
+    if (recent) return recent
+    const match = this.#find(rest, listing)
+    if (match && !listing && rest.length <= MAX_RECENT_CHARS) {
+      if (this.#recent.size >= MAX_RECENT) this.#recent.clear()
+      this.#recent.set(rest, match)
+    }
+    return match
+  }
+
+  #find(rest: string, listing: boolean): Match | undefined {
     const segments = (listing && rest.endsWith('/') ? rest.slice(0, -1) : rest).split('/')
     const params: Record<string, string> = {}
     const path = this.#walk(this.#root, segments, 0, params, listing)

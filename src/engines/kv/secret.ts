@@ -101,8 +101,8 @@ export interface VersionInfo extends Record<string, unknown> {
   version: number
 }
 
-/** Facts of versions that were neither deleted nor given metadata, by when they were made and their number. */
-const usual = new Map<string, VersionInfo>()
+/** Facts of versions that were neither deleted nor given metadata, by when they were made. */
+const usual = new Map<number, VersionInfo>()
 const MAX_USUAL = 10_000
 
 /** What replies say of one version. The usual ones are made once and frozen: a secret that is read often says the same. */
@@ -110,12 +110,11 @@ export function versionInfo(secret: SecretEntry, number: number): VersionInfo {
   const version = versionOf(secret, number)!
   const [createdMs, deletionMs, destroyed] = version
   if (deletionMs !== 0 || destroyed === 1 || secret.custom_metadata !== null) return makeInfo(secret, version, number)
-  const key = `${createdMs} ${number}`
-  let info = usual.get(key)
-  if (!info) {
-    if (usual.size >= MAX_USUAL) usual.clear()
-    usual.set(key, (info = Object.freeze(makeInfo(secret, version, number))))
-  }
+  const kept = usual.get(createdMs)
+  if (kept?.version === number) return kept
+  const info = Object.freeze(makeInfo(secret, version, number))
+  if (usual.size >= MAX_USUAL) usual.clear()
+  usual.set(createdMs, info)
   return info
 }
 

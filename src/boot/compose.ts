@@ -41,6 +41,8 @@ export interface NodeOptions {
   defaultLeaseTtlSeconds: number
   maxLeaseTtlSeconds: number
   clusterName?: string | undefined
+  /** Enabled at unseal when they are not there. */
+  auditDevices?: readonly { type: string; path: string; description: string; options: Record<string, string> }[]
   clock?: Clock
   /** The server's own log: one line of text, no secrets. */
   log: (text: string) => void
@@ -239,6 +241,7 @@ export class StrongroomNode {
     let cluster: Cluster
     try {
       await auditTable.load(ledger, this.#options.log)
+      await this.#enableDeclared(auditTable)
       cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
     } catch (error) {
       // Left open, it would be in the way of the next attempt.
@@ -308,6 +311,21 @@ export class StrongroomNode {
       core: { audit, mounts, policies, identity, tokens, leases, wrapping, clock },
       auditTable,
       revokeAll,
+    }
+  }
+
+  /** Devices of the configuration that are not enabled yet. One that cannot be is told, as one that fails later would be. */
+  async #enableDeclared(devices: AuditDevices): Promise<void> {
+    const there = await devices.describe()
+    for (const { type, path: name, description, options } of this.#options.auditDevices ?? []) {
+      if (Object.hasOwn(there, `${name}/`)) continue
+      try {
+        await devices.enable(name, { type, description, options, local: false })
+      } catch (error) {
+        this.#options.log(
+          `audit device ${name}/ of the configuration: ${error instanceof Error ? error.message : String(error)}`,
+        )
+      }
     }
   }
 

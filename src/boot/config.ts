@@ -20,10 +20,20 @@ export interface Stanza {
   at: string
 }
 
+/** `audit "file" "to-disk" { options { file_path = "…" } }`: a device that is enabled at the first unseal. */
+export interface AuditStanza {
+  type: string
+  path: string
+  description: string
+  options: Record<string, string>
+  at: string
+}
+
 export interface ServerConfig {
   storage: { type: 'sqlite' | 'memory'; options: Record<string, string> }
   /** Where the ledger lies; undefined: beside the data, or in a temporary folder for a server that keeps nothing. */
   ledgerFolder: string | undefined
+  auditDevices: AuditStanza[]
   seal: Stanza | undefined
   /** Of type `tcp` or `unix`; at least one. */
   listeners: Stanza[]
@@ -136,6 +146,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
   return {
     storage: storageOf(stanzaOf(storage), notices),
     ledgerFolder: ledger && ledgerFolderOf(ledger, notices),
+    auditDevices: blocks('audit', 2).map((block) => auditDeviceOf(block, notices)),
     seal: onlyOne(
       seals.filter((seal) => !booleanOption(seal, 'disabled')),
       'seal',
@@ -151,7 +162,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
 function blocksOf({ name, object }: Source, key: string, labelCount: number): Block[] {
   const blocks = hclBlocks(object, key, labelCount, ({ line, column }) => {
     throw new ConfigError(
-      `${name}:${line}:${column}: ${key} is a block: ${labelCount ? `${key} "type" { … }` : `${key} { … }`}`,
+      `${name}:${line}:${column}: ${key} is a block: ${key}${[' "type"', ' "path"'].slice(0, labelCount).join('')} { … }`,
     )
   })
   return blocks.map(({ labels, body, line, column }) => {
@@ -159,7 +170,7 @@ function blocksOf({ name, object }: Source, key: string, labelCount: number): Bl
     if (labels.length !== labelCount) {
       const given = labels.length === 0 ? 'none' : labels.map((label) => JSON.stringify(label)).join(' ')
       throw new ConfigError(
-        `${at}: ${key} has ${labelCount === 0 ? 'no label' : 'one label, its type'}; given: ${given}`,
+        `${at}: ${key} has ${['no label', 'one label, its type', 'two labels, its type and path'][labelCount]}; given: ${given}`,
       )
     }
     return { labels, body, at }
@@ -221,6 +232,16 @@ function ledgerFolderOf({ body, at }: Block, notices: string[]): string {
   if (!folder) throw new ConfigError(`${at}: ledger needs a path`)
   for (const name of Object.keys(rest)) notices.push(`${at}: unknown key "${name}" of ledger is ignored`)
   return folder
+}
+
+function auditDeviceOf({ labels, body, at }: Block, notices: string[]): AuditStanza {
+  const { description = '', options: _, local: __, ...rest } = optionsOf(body)
+  for (const name of Object.keys(rest)) notices.push(`${at}: unknown key "${name}" of audit is ignored`)
+  const options = Object.assign({}, ...hclBlocks(body, 'options', 0).map((block) => optionsOf(block.body))) as Record<
+    string,
+    string
+  >
+  return { type: labels[0]!, path: labels[1]!, description, options, at }
 }
 
 function notice(keys: Spread, name: string, where: string, notices: string[]): void {

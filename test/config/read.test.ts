@@ -23,6 +23,7 @@ describe('one configuration in all its forms', () => {
   const expected = {
     storage: { type: 'sqlite', options: { path: '/data' } },
     ledgerFolder: undefined,
+    auditDevices: [],
     seal: undefined,
     defaultLeaseTtlSeconds: 3600,
     maxLeaseTtlSeconds: 86_400,

@@ -15,10 +15,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '#test/port.ts'
 
 export const root = new URL('../..', import.meta.url).pathname
 const START_LIMIT_MS = 30_000
@@ -111,15 +110,6 @@ async function answers(address: string, exitCode: () => number | null, log: () =
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`the server did not start:\n${log()}`)
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 export async function runShell(command: string, cwd: string, env: NodeJS.ProcessEnv, input?: string): Promise<Outcome> {

@@ -8,7 +8,8 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
-import { freePort, startWorkplace, type Workplace } from './harness.ts'
+import { startWorkplace, type Workplace } from './harness.ts'
+import { freePort } from '#test/port.ts'
 
 let workplace: Workplace
 before(async () => {

@@ -5,7 +5,8 @@ import path from 'node:path'
 import test from 'node:test'
 import { ConfigError, parseConfig } from '#boot/config.ts'
 import { sendTo } from '#test/server.ts'
-import { freePort, Program, temporaryFolder, until } from './program.ts'
+import { Program, temporaryFolder, until } from './program.ts'
+import { freePort } from '#test/port.ts'
 
 const base = 'storage "inmem" {}\nlistener "tcp" { tls_disable = true }\n'
 

@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '#test/port.ts'
 
 export const launcher = path.resolve(import.meta.dirname, '../../bin/strongroom')
 
@@ -97,15 +97,6 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined>, 
     if (Date.now() > end) throw new Error(`waited ${patienceMs} ms for ${what}`)
     await sleep(20)
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** A new folder below the system's one for temporary files; removed at the end of the block that has it. */

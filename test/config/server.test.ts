@@ -8,7 +8,8 @@ import path from 'node:path'
 import { describe, test } from 'node:test'
 import { sendTo } from '#test/server.ts'
 import { makeAuthority, makeCertificate } from './certificates.ts'
-import { freePort, Program, startDev, startKept, temporaryFolder, until } from './program.ts'
+import { Program, startDev, startKept, temporaryFolder, until } from './program.ts'
+import { freePort } from '#test/port.ts'
 import { sendTls, sendUnix } from './requests.ts'
 
 const tcp = (port: number) => `listener "tcp" {\n  address = "127.0.0.1:${port}"\n  tls_disable = true\n}\n`

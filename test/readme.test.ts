@@ -11,6 +11,26 @@ const steps = [...readFileSync('README.md', 'utf8').matchAll(/<!-- tour(: refuse
   ([, refused, script]) => ({ refused: refused !== undefined, script: script! }),
 )
 
+test('what `start` suggests to try works as it is printed', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-start-'))
+  for (const name of ['bin', 'src', 'package.json']) cpSync(name, path.join(folder, name), { recursive: true })
+  symlinkSync(path.join(process.cwd(), 'node_modules'), path.join(folder, 'node_modules'))
+  const { server, said } = await start(folder)
+  try {
+    const script = said.match(/^ {2}(export|strongroom) .*$/gm)!.join('\n')
+    const run = spawnSync('bash', ['-ec', script], {
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'], HOME: folder },
+    })
+    assert.equal(run.status, 0, run.stderr)
+    assert.match(run.stdout, /password\s+opensesame/)
+  } finally {
+    server.kill('SIGTERM')
+    await once(server, 'exit')
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
 test('the tour of the README works by its words alone', async () => {
   assert.ok(steps.length >= 6)
   const root = process.cwd()
@@ -67,5 +87,5 @@ async function start(folder: string) {
   }
   assert.match(said, new RegExp(`Address\\s+http://${address}`))
   assert.ok(existsSync(path.join(folder, 'strongroom-data/root-token')))
-  return { server, address: `http://${address}` }
+  return { server, said, address: `http://${address}` }
 }

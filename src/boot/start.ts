@@ -162,7 +162,8 @@ Strongroom ${first ? 'is ready: its keys were made just now.' : state}
 
 Try, in another terminal:
 
-  export VAULT_ADDR=http://${address} VAULT_TOKEN=$(cat ${path.join(folder, 'root-token')})
+  export PATH=${path.resolve(import.meta.dirname, '../../bin')}:$PATH
+  export STRONGROOM_ADDR=http://${address} STRONGROOM_TOKEN=$(cat ${path.join(folder, 'root-token')})
   strongroom kv put secret/app password=opensesame
   strongroom kv get secret/app
 

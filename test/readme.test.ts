@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } fr
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test from 'node:test'
+import { parseConfig } from '#boot/config.ts'
 
 const steps = [...readFileSync('README.md', 'utf8').matchAll(/<!-- tour(: refused)? -->\n```sh\n(.*?)```/gs)].map(
   ([, refused, script]) => ({ refused: refused !== undefined, script: script! }),
@@ -89,3 +90,11 @@ async function start(folder: string) {
   assert.ok(existsSync(path.join(folder, 'strongroom-data/root-token')))
   return { server, said, address: `http://${address}` }
 }
+
+test('the configuration of the README is one that the server reads, with nothing to remark', () => {
+  const [, hcl] = /```hcl\n(.*?)```/s.exec(readFileSync('README.md', 'utf8'))!
+  const config = parseConfig(hcl!, 'README.md')
+  assert.deepEqual(config.notices, [])
+  assert.deepEqual(config.storage, { type: 'sqlite', options: { path: '/var/lib/strongroom' } })
+  assert.equal(config.listeners[0]!.options['address'], '0.0.0.0:8200')
+})

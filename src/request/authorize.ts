@@ -5,8 +5,7 @@ import type { AuditAuth } from '#sdk/audit.ts'
 import type { Call, Operation } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Known } from './authenticate.ts'
-import { auditAuth, callOf } from './call.ts'
-import { policyLimit } from './listing.ts'
+import { auditAuth, callOf, policyLimit } from './call.ts'
 import type { Core } from './core.ts'
 
 declare const mark: unique symbol

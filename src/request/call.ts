@@ -6,6 +6,7 @@ import type { Call, Caller } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { decode } from '#sdk/schema.ts'
 import type { Known } from './authenticate.ts'
+import type { Incoming } from './incoming.ts'
 
 export interface PreparedCall extends Call {
   /** Names that the endpoint has no field for. */
@@ -41,6 +42,12 @@ export function callOf(known: Known, limit = 0): PreparedCall | undefined {
     unknown: decoded.unknown,
     replaced: bare ? none : Object.keys(match.params).filter((name) => Object.hasOwn(incoming.body, name)),
   }
+}
+
+/** A listing that names no limit, or the word `max`, gets the one of the policy; 0: it has none. */
+export function policyLimit({ body }: Incoming, { paginationLimit = 0 }: Verdict): number {
+  const asked = Object.hasOwn(body, 'limit') ? body['limit'] : undefined
+  return asked === undefined || asked === null || asked === '' || asked === 'max' ? paginationLimit : 0
 }
 
 const none: readonly string[] = []

@@ -3,19 +3,11 @@
  * what the caller may see (`list_scan_response_keys_filter_path`).
  */
 import { aclOf } from '#core/access.ts'
-import type { Verdict } from '#core/policies/verdict.ts'
 import type { Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { Core } from './core.ts'
-import type { Incoming } from './incoming.ts'
 import type { Reserved } from './reserve.ts'
-
-/** A listing that names no limit, or the word `max`, gets the one of the policy; 0: it has none. */
-export function policyLimit({ body }: Incoming, { paginationLimit = 0 }: Verdict): number {
-  const asked = Object.hasOwn(body, 'limit') ? body['limit'] : undefined
-  return asked === undefined || asked === null || asked === '' || asked === 'max' ? paginationLimit : 0
-}
 
 export async function filterListing(core: Core, reserved: Reserved, reply: Reply): Promise<Reply> {
   const { verdict, token, path } = reserved

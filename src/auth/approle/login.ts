@@ -6,7 +6,7 @@ import type { Fields } from '#sdk/schema.ts'
 import { hashesOf } from './hashes.ts'
 import { refuse, type RoleEntry, type RoleIdEntry, roleIdKey, roleKey } from './role.ts'
 import { isExpired, type SecretEntry, secretKey, spendSecret } from './secrets.ts'
-import { tokenGrant } from './token-fields.ts'
+import { tokenGrant } from '#sdk/token-fields.ts'
 
 const loginFields = {
   role_id: { type: 'string', about: 'Which role.', default: '' },

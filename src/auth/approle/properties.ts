@@ -4,7 +4,7 @@ import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Data, Field, Fields } from '#sdk/schema.ts'
 import { isOldName, roleFields } from './role-fields.ts'
 import { changeRole, nameFields, refuse, type RoleEntry, roleName, roleOf } from './role.ts'
-import { changedTokenSettings, noTokenSettings } from './token-fields.ts'
+import { changedTokenSettings, noTokenSettings } from '#sdk/token-fields.ts'
 
 interface Property<F extends Fields> {
   /** Last part of the address. */

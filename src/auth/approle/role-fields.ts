@@ -1,7 +1,7 @@
 /** What can be said of a role. */
 import type { Fields } from '#sdk/schema.ts'
 import { roleName } from './role.ts'
-import { tokenFields } from './token-fields.ts'
+import { tokenFields } from '#sdk/token-fields.ts'
 
 export const roleIdField = {
   type: 'string',

@@ -19,7 +19,7 @@ import {
   roleOf,
 } from './role.ts'
 import { leaveSecrets, sweepSecrets } from './secrets.ts'
-import { changedTokenSettings } from './token-fields.ts'
+import { changedTokenSettings } from '#sdk/token-fields.ts'
 
 const roleIdFields = { role_name: roleName, role_id: roleIdField } as const
 

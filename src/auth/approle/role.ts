@@ -9,7 +9,7 @@ import type { Mount } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { StorageReads, StorageTransaction } from '#sdk/storage.ts'
 import { type Hashes, hashesOf } from './hashes.ts'
-import { checkTokenSettings, noTokenSettings, type TokenSettings } from './token-fields.ts'
+import { checkTokenSettings, noTokenSettings, type TokenSettings } from '#sdk/token-fields.ts'
 
 export interface RoleEntry extends TokenSettings {
   name: string

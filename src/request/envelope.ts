@@ -2,7 +2,7 @@
 import type { AuthBlock, Reply, WrapInfo } from '#sdk/engine.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
 
-export interface Content {
+interface Content {
   requestId: string
   leaseId: string
   renewable: boolean
@@ -13,7 +13,7 @@ export interface Content {
   wrapInfo: WrapInfo | undefined
 }
 
-export function envelope(content: Content, repeatsData: boolean): string {
+function envelope(content: Content, repeatsData: boolean): string {
   const data = content.data === undefined ? 'null' : JSON.stringify(content.data)
   const top = repeatsData && content.data !== undefined && data !== '{}' ? `${data.slice(1, -1)},` : ''
   return (
@@ -57,4 +57,29 @@ export function isEmptyListing(incoming: Incoming, reply: Reply): boolean {
 
 export function jsonReply(status: number, body: string): Outgoing {
   return { status, contentType: json, body }
+}
+
+/** The whole reply, or what is told in its place when it waits behind a wrapping token. */
+export function contentOf(
+  { incoming, reply, leaseId }: { incoming: Incoming; reply: Reply; leaseId: string },
+  wrapInfo: WrapInfo | undefined,
+  repeatsData = false,
+): string {
+  if (wrapInfo) {
+    const none = { data: undefined, warnings: undefined, auth: undefined }
+    return envelope({ requestId: '', leaseId: '', renewable: false, leaseSeconds: 0, ...none, wrapInfo }, false)
+  }
+  return envelope(
+    {
+      requestId: incoming.id,
+      leaseId,
+      renewable: (reply.lease ?? reply.renewed)?.renewable ?? false,
+      leaseSeconds: (reply.lease ?? reply.renewed)?.ttlSeconds ?? reply.refreshSeconds ?? 0,
+      data: reply.data,
+      warnings: reply.warnings,
+      auth: reply.auth,
+      wrapInfo,
+    },
+    repeatsData,
+  )
 }

@@ -1,6 +1,6 @@
 /** Fill the slot: what was made is tracked until it ends. If that fails, it is taken back at once. */
 import type { AuditAuth } from '#sdk/audit.ts'
-import type { Reply, WrapInfo } from '#sdk/engine.ts'
+import type { Grant, Reply, WrapInfo } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Answered } from './dispatch.ts'
@@ -35,8 +35,12 @@ export function keepLease(core: Core, answered: Answered): Leased | Promise<Leas
   const leased = answered as Leased
   const { reply } = answered
   if (reply.renewed) leased.leaseId = reply.renewed.leaseId
-  if (reply.grant) return login(core, leased, reply.grant)
+  if (reply.grant) return logIn(core, leased, reply.grant)
   return reply.lease ? fill(leased, reply.lease) : leased
+}
+
+async function logIn(core: Core, leased: Leased, grant: Grant): Promise<Leased> {
+  return Object.assign(leased, await login(core, leased, grant))
 }
 
 async function fill(leased: Leased, lease: NonNullable<Reply['lease']>): Promise<Leased> {

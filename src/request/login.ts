@@ -1,12 +1,17 @@
 /** A grant of an auth method becomes a token: the end of every log-in, whatever the method. */
 import { authBlock } from '#core/tokens/auth.ts'
-import type { Grant } from '#sdk/engine.ts'
+import type { AuditAuth } from '#sdk/audit.ts'
+import type { Grant, Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
-import type { Leased } from './lease.ts'
+import type { Answered } from './dispatch.ts'
 
-export async function login(core: Core, leased: Leased, grant: Grant): Promise<Leased> {
-  const { mounted, incoming, reply } = leased
+/** @returns the reply with its auth block, and the new token as the audit tells it */
+export async function login(
+  core: Core,
+  { mounted, incoming, reply }: Answered,
+  grant: Grant,
+): Promise<{ reply: Reply; issued: AuditAuth }> {
   if (!mounted || mounted.entry.kind !== 'auth') {
     throw new ApiError('internal', 'internal error', { reason: 'a grant from a mount that is no auth method' })
   }
@@ -25,11 +30,7 @@ export async function login(core: Core, leased: Leased, grant: Grant): Promise<L
     entityId: entity?.id ?? '',
     mountTokenType: mounted.entry.config.token_type,
   })
-  leased.issued = issued.token.auditAuth
-  leased.reply = {
-    ...reply,
-    auth: authBlock(issued.token, { text: issued.text, identityPolicies: entity?.policies ?? [] }),
-    warnings: [...(reply.warnings ?? []), ...issued.warnings],
-  }
-  return leased
+  const auth = authBlock(issued.token, { text: issued.text, identityPolicies: entity?.policies ?? [] })
+  const warnings = [...(reply.warnings ?? []), ...issued.warnings]
+  return { reply: { ...reply, auth, warnings }, issued: issued.token.auditAuth }
 }

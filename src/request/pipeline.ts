@@ -6,7 +6,8 @@
  */
 import type { Token } from '#core/tokens/token.ts'
 import { approve } from './approve.ts'
-import { type Audited, auditRefusal, auditReply, auditRequest } from './audit.ts'
+import { auditRefusal, auditReply } from './audit-reply.ts'
+import { type Audited, auditRequest } from './audit-request.ts'
 import { authenticate, type Known } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { Core } from './core.ts'
@@ -16,7 +17,8 @@ import { keepLease, type Leased, takeBack } from './lease.ts'
 import type { Admitted, InFlight } from './rate.ts'
 import { type Reserved, reserve } from './reserve.ts'
 import { refuseForeignNamespace, route } from './route.ts'
-import { send, wrap } from './wrap.ts'
+import { send } from './send.ts'
+import { wrap } from './wrap.ts'
 
 export async function handle(core: Core, inFlight: InFlight, incoming: Incoming): Promise<Outgoing> {
   let reached: Partial<Audited> = {}

@@ -1,6 +1,6 @@
 /** A slot for a lease first, the credential after: what could not be tracked must not be made. */
 import type { LeaseSlot } from '#core/leases/leases.ts'
-import type { Audited } from './audit.ts'
+import type { Audited } from './audit-request.ts'
 import type { Core } from './core.ts'
 
 declare const mark: unique symbol

@@ -1,41 +1,20 @@
-/** The audit stages: the request before anything happens, the reply before anything leaves. Both fail closed. */
+/** The reply goes on record before it leaves, and so does a refusal. Both fail closed. */
 import { builtinPluginVersion } from '#lib/version.ts'
 import type { AuditAuth, AuditEvent } from '#sdk/audit.ts'
 import type { AuthBlock } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
-import type { Approved } from './approve.ts'
+import type { Audited } from './audit-request.ts'
 import type { Core } from './core.ts'
 import type { Incoming } from './incoming.ts'
 import type { Routed } from './route.ts'
 import type { Wrapped } from './wrap.ts'
 
 declare const mark: unique symbol
-export interface Audited extends Approved {
-  readonly [mark]: true
-  /** The line of the request: on its way to the disk, or there. A refusal from here on is told by the response line alone. */
-  recording: Promise<void>
-}
-declare const sendable: unique symbol
 export interface Sendable extends Wrapped {
-  readonly [sendable]: true
+  readonly [mark]: true
 }
 
 const nobody: AuditAuth = Object.freeze({ token_type: 'default' })
-
-export async function auditRequest(core: Core, approved: Approved): Promise<Audited> {
-  const event = { type: 'request', at: core.clock.now(), auth: approved.auth, request: approved.record } as const
-  const audited = approved as Audited
-  audited.recording = core.audit.record(event)
-  if (changesNothing(approved)) audited.recording.catch(() => {}) // It is awaited with the reply's line, which tells it.
-  else await audited.recording
-  return audited
-}
-
-/** Then the request may wait for the disk together with its reply: nothing leaves before both are there. */
-function changesNothing({ incoming, match }: Approved): boolean {
-  const looks = incoming.operation === 'read' || incoming.operation === 'list' || incoming.operation === 'scan'
-  return looks && match?.path.readsOnly === true
-}
 
 export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable> {
   const { reply, leaseId, issued, wrapInfo } = wrapped

@@ -204,7 +204,15 @@ async function answerBytes(port: number, message: string): Promise<number> {
   return Number(/content-length: (\d+)/i.exec(String(chunk))?.[1] ?? 0)
 }
 
+/** Started once before, so that its code is compiled: the first start of a version strips the types of all its files. */
 async function startStrongroom(folder: string): Promise<Server> {
+  const first = await startServer(path.join(folder, 'first'))
+  first.child.kill('SIGTERM')
+  await once(first.child, 'exit')
+  return startServer(folder)
+}
+
+async function startServer(folder: string): Promise<Server> {
   const root = path.join(import.meta.dirname, '..')
   const data = path.join(folder, 'data')
   const port = 20_000 + (process.pid % 20_000)

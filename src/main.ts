@@ -1,4 +1,5 @@
 /** The server program: `server` and `start`. bin/strongroom sends every other word to the command line. */
+import { flushCompileCache } from 'node:module'
 import { ConfigError } from '#boot/config.ts'
 import { serverCommand } from '#boot/server.ts'
 import { startCommand } from '#boot/start.ts'
@@ -13,6 +14,8 @@ try {
   const [name = '', ...args] = process.argv.slice(2)
   const code = await commands[name]!(args)
   if (code !== undefined) process.exit(code)
+  // Compiled code is kept now rather than at an orderly end: many servers never see one.
+  flushCompileCache()
 } catch (error) {
   process.stderr.write(`strongroom: ${explain(error)}\n`)
   process.exit(1)

@@ -8,8 +8,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { StrongroomNode } from '#boot/compose.ts'
 import { Leases } from '#core/leases/leases.ts'
+import type { Token } from '#core/tokens/token.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
-import type { Call, Grant } from '#sdk/engine.ts'
+import type { Call, Clock, Grant, MountSettings } from '#sdk/engine.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
 import { startStrongroom } from './million-server.ts'
 
@@ -23,6 +24,11 @@ const LEASE_SECONDS = 768 * 3600
 /** Of one transaction: three entries for each token and secret, and the store takes 10,000. */
 const AT_ONCE = 3000
 const VALUE_BYTES = 300
+/** Pairs of a token and a secret's lease. */
+const DUE_AT_ONCE = 1000
+const DUE_SECONDS = 3600
+/** Where the leases of secrets lie that `fillDue` makes. */
+export const DUE_PREFIX = 'bench/creds/app'
 /** No divisor of the counts: secrets are written in an order that has nothing to do with their names. */
 const STRIDE = 7919
 /** Names what is in the folder; written last, so that half a fill is never taken for a whole one. */
@@ -42,6 +48,13 @@ export async function fill(folder: string, counts: Counts): Promise<void> {
   if (existsSync(folder)) throw new Error(`${folder} is there, and not filled: remove it, or give another folder`)
   const first = await startStrongroom(folder)
   await first.stop()
+  const node = await openNode(folder)
+  await fillNode(node, counts)
+  await node.close()
+  writeFileSync(mark, wanted)
+}
+
+async function openNode(folder: string): Promise<StrongroomNode> {
   const node = await StrongroomNode.open({
     storage: { type: 'sqlite', options: { path: folder } },
     ledgerFolder: undefined,
@@ -51,9 +64,50 @@ export async function fill(folder: string, counts: Counts): Promise<void> {
     log: () => undefined,
   })
   await node.unsealWith([Buffer.from(readFileSync(path.join(folder, 'unseal-key'), 'utf8').trim(), 'base64')])
-  await fillNode(node, counts)
+  return node
+}
+
+/** More leases, all of which end at `dueAt`: half of them of tokens, and for each of these one of a secret made for it. */
+export async function fillDue(folder: string, count: number, dueAt: Date): Promise<void> {
+  const node = await openNode(folder)
+  const barrier = node.seal.barrier!
+  const clock = { now: () => new Date(dueAt.getTime() - DUE_SECONDS * 1000) }
+  let open: StorageTransaction | undefined
+  const current = () => open!
+  const tokens = new Tokens({ storage: within(barrier.storage('core/token/'), current), clock })
+  leasesOver(barrier.storage('core/lease/'), tokens, clock)
+  // These make each lease in a transaction of its own, as a server does.
+  const leases = leasesOver(
+    barrier.storage('core/lease/'),
+    new Tokens({ storage: barrier.storage('core/token/'), clock }),
+    clock,
+  )
+  const mount = { accessor: 'bench_0', settings: settingsOf(DUE_SECONDS) }
+  const pairs = Math.ceil(count / 2)
+  for (let first = 0; first < pairs; first += DUE_AT_ONCE) {
+    const made: Token[] = []
+    await barrier.storage('core/').transact(async (transaction) => {
+      open = transaction
+      if (first === 0) await tokens.prepare()
+      for (let n = first; n < Math.min(first + DUE_AT_ONCE, pairs); n += 1) {
+        made.push((await tokens.login(loginOf(n, DUE_SECONDS))).token)
+      }
+    })
+    await Promise.all(
+      made.map(async (token, n) => {
+        const slot = leases.reserve({ path: DUE_PREFIX, token, mount })
+        await slot.fill({ revoke: { n }, ttlSeconds: DUE_SECONDS, maxTtlSeconds: 0, renewable: true })
+        slot.release()
+      }),
+    )
+  }
   await node.close()
-  writeFileSync(mark, wanted)
+}
+
+/** Nobody calls an engine here: these leases are made, not ended. */
+function leasesOver(storage: Storage, tokens: Tokens, clock: Clock): Leases {
+  const nothing = async () => undefined
+  return new Leases({ storage, clock, tokens, revokeSecret: nothing, renewSecret: nothing })
 }
 
 async function fillNode(node: StrongroomNode, { secrets, leases }: Counts): Promise<void> {
@@ -62,13 +116,7 @@ async function fillNode(node: StrongroomNode, { secrets, leases }: Counts): Prom
   const current = () => open!
   const putSecret = await secretWriter(node, current)
   const tokens = new Tokens({ storage: within(barrier.storage('core/token/'), current), clock: node.core.clock })
-  new Leases({
-    storage: barrier.storage('core/lease/'),
-    clock: node.core.clock,
-    tokens,
-    revokeSecret: async () => undefined,
-    renewSecret: async () => undefined,
-  })
+  leasesOver(barrier.storage('core/lease/'), tokens, node.core.clock)
   const started = performance.now()
   const all = barrier.storage('core/')
   for (let first = 0; first < Math.max(secrets, leases); first += AT_ONCE) {
@@ -115,13 +163,13 @@ async function secretWriter(
   }
 }
 
-function loginOf(n: number): Parameters<Tokens['login']>[0] {
+function loginOf(n: number, ttlSeconds = 0): Parameters<Tokens['login']>[0] {
   const metadata = { role_name: `role-${n % 500}` }
   const grant: Grant = {
     displayName: '',
     policies: ['app'],
     metadata,
-    ttlSeconds: 0,
+    ttlSeconds,
     maxTtlSeconds: 0,
     periodSeconds: 0,
     explicitMaxTtlSeconds: 0,
@@ -131,8 +179,12 @@ function loginOf(n: number): Parameters<Tokens['login']>[0] {
     boundCidrs: [],
     internal: metadata,
   }
-  const settings = { defaultLeaseTtlSeconds: LEASE_SECONDS, maxLeaseTtlSeconds: LEASE_SECONDS, options: {} }
-  return { grant, path: 'auth/approle/login', mount: { path: 'auth/approle/', accessor: 'auth_approle_0', settings } }
+  const mount = { path: 'auth/approle/', accessor: 'auth_approle_0', settings: settingsOf(LEASE_SECONDS) }
+  return { grant, path: 'auth/approle/login', mount }
+}
+
+function settingsOf(leaseSeconds: number): MountSettings {
+  return { defaultLeaseTtlSeconds: leaseSeconds, maxLeaseTtlSeconds: leaseSeconds, options: {} }
 }
 
 /** The same area, whose changes become part of the transaction that is open. */

@@ -16,6 +16,9 @@ import { startStrongroom } from './million-server.ts'
 
 export interface Counts {
   secrets: number
+  /** Each with a lease of its own, as a log-in gives it. */
+  tokens: number
+  /** Of secrets made for the first of these tokens, one each. */
   leases: number
 }
 
@@ -70,38 +73,58 @@ async function openNode(folder: string): Promise<StrongroomNode> {
 /** More leases, all of which end at `dueAt`: half of them of tokens, and for each of these one of a secret made for it. */
 export async function fillDue(folder: string, count: number, dueAt: Date): Promise<void> {
   const node = await openNode(folder)
-  const barrier = node.seal.barrier!
   const clock = { now: () => new Date(dueAt.getTime() - DUE_SECONDS * 1000) }
-  let open: StorageTransaction | undefined
-  const current = () => open!
-  const tokens = new Tokens({ storage: within(barrier.storage('core/token/'), current), clock })
-  leasesOver(barrier.storage('core/lease/'), tokens, clock)
-  // These make each lease in a transaction of its own, as a server does.
-  const leases = leasesOver(
-    barrier.storage('core/lease/'),
-    new Tokens({ storage: barrier.storage('core/token/'), clock }),
-    clock,
-  )
-  const mount = { accessor: 'bench_0', settings: settingsOf(DUE_SECONDS) }
+  const maker = new Maker(node, clock, DUE_SECONDS)
   const pairs = Math.ceil(count / 2)
   for (let first = 0; first < pairs; first += DUE_AT_ONCE) {
-    const made: Token[] = []
-    await barrier.storage('core/').transact(async (transaction) => {
-      open = transaction
-      if (first === 0) await tokens.prepare()
-      for (let n = first; n < Math.min(first + DUE_AT_ONCE, pairs); n += 1) {
-        made.push((await tokens.login(loginOf(n, DUE_SECONDS))).token)
-      }
+    const range = { first, end: Math.min(first + DUE_AT_ONCE, pairs) }
+    await maker.leases(await maker.tokens(range, async () => undefined), DUE_PREFIX)
+  }
+  await node.close()
+}
+
+/** Makes tokens many in a transaction, and leases each in one of its own, as a server does. */
+class Maker {
+  readonly #all: Storage
+  readonly #tokens: Tokens
+  readonly #leases: Leases
+  readonly #seconds: number
+  #open: StorageTransaction | undefined
+
+  constructor(node: StrongroomNode, clock: Clock, seconds: number) {
+    const barrier = node.seal.barrier!
+    const leases = barrier.storage('core/lease/')
+    this.#all = barrier.storage('core/')
+    this.#tokens = new Tokens({ storage: within(barrier.storage('core/token/'), this.current), clock })
+    leasesOver(leases, this.#tokens, clock)
+    this.#leases = leasesOver(leases, new Tokens({ storage: barrier.storage('core/token/'), clock }), clock)
+    this.#seconds = seconds
+  }
+
+  readonly current = (): StorageTransaction => this.#open!
+
+  /** @param more  what else belongs to the transaction */
+  async tokens({ first, end }: { first: number; end: number }, more: () => Promise<void>): Promise<Token[]> {
+    return await this.#all.transact(async (transaction) => {
+      this.#open = transaction
+      if (first === 0) await this.#tokens.prepare()
+      await more()
+      const made: Token[] = []
+      for (let n = first; n < end; n += 1) made.push((await this.#tokens.login(loginOf(n, this.#seconds))).token)
+      return made
     })
+  }
+
+  async leases(tokens: readonly Token[], path: string): Promise<void> {
+    const mount = { accessor: 'bench_0', settings: settingsOf(this.#seconds) }
     await Promise.all(
-      made.map(async (token, n) => {
-        const slot = leases.reserve({ path: DUE_PREFIX, token, mount })
-        await slot.fill({ revoke: { n }, ttlSeconds: DUE_SECONDS, maxTtlSeconds: 0, renewable: true })
+      tokens.map(async (token, n) => {
+        const slot = this.#leases.reserve({ path, token, mount })
+        await slot.fill({ revoke: { n }, ttlSeconds: this.#seconds, maxTtlSeconds: 0, renewable: true })
         slot.release()
       }),
     )
   }
-  await node.close()
 }
 
 /** Nobody calls an engine here: these leases are made, not ended. */
@@ -110,28 +133,21 @@ function leasesOver(storage: Storage, tokens: Tokens, clock: Clock): Leases {
   return new Leases({ storage, clock, tokens, revokeSecret: nothing, renewSecret: nothing })
 }
 
-async function fillNode(node: StrongroomNode, { secrets, leases }: Counts): Promise<void> {
-  const barrier = node.seal.barrier!
-  let open: StorageTransaction | undefined
-  const current = () => open!
-  const putSecret = await secretWriter(node, current)
-  const tokens = new Tokens({ storage: within(barrier.storage('core/token/'), current), clock: node.core.clock })
-  leasesOver(barrier.storage('core/lease/'), tokens, node.core.clock)
+async function fillNode(node: StrongroomNode, { secrets, tokens, leases }: Counts): Promise<void> {
+  const maker = new Maker(node, node.core.clock, LEASE_SECONDS)
+  const putSecret = await secretWriter(node, maker.current)
   const started = performance.now()
-  const all = barrier.storage('core/')
-  for (let first = 0; first < Math.max(secrets, leases); first += AT_ONCE) {
-    await all.transact(async (transaction) => {
-      open = transaction
-      if (first === 0) await tokens.prepare()
+  const most = Math.max(secrets, tokens)
+  for (let first = 0; first < most; first += AT_ONCE) {
+    const range = { first, end: Math.min(first + AT_ONCE, tokens) }
+    const made = await maker.tokens(range, async () => {
       for (let n = first; n < Math.min(first + AT_ONCE, secrets); n += 1) await putSecret((n * STRIDE) % secrets)
-      for (let n = first; n < Math.min(first + AT_ONCE, leases); n += 1) await tokens.login(loginOf(n))
     })
+    await maker.leases(made.slice(0, Math.max(0, leases - first)), `${DUE_PREFIX}-later`)
     if ((first / AT_ONCE) % 20 === 19) {
       const done = first + AT_ONCE
       const seconds = (performance.now() - started) / 1000
-      console.log(
-        `  ${done} of ${Math.max(secrets, leases)} secrets and leases, ${Math.round(done / seconds)} a second`,
-      )
+      console.log(`  ${done} of ${most} secrets, tokens and leases, ${Math.round(done / seconds)} a second`)
     }
   }
 }

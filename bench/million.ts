@@ -1,5 +1,5 @@
 /**
- * A server with a million secrets and a million leases beside one with a hundred secrets, in the same run: how long until it
+ * A server with a million secrets, tokens and leases beside one with a hundred secrets, in the same run: how long until it
  * answers, how fast it reads, what it holds in memory and on disk.
  *
  *     node bench/million.ts FOLDER [COUNT]
@@ -35,8 +35,8 @@ if (folder === undefined) {
   process.exit(1)
 }
 const places = { empty: path.resolve(folder, 'empty'), full: path.resolve(folder, 'full') }
-await fill(places.empty, { secrets: FEW, leases: 0 })
-await fill(places.full, { secrets: count, leases: count })
+await fill(places.empty, { secrets: FEW, tokens: 0, leases: 0 })
+await fill(places.full, { secrets: count, tokens: count, leases: count })
 await measureStart()
 await measureServers()
 

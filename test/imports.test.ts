@@ -29,13 +29,17 @@ const mayImport: Record<string, readonly string[]> = {
 }
 
 /** Inside core/, each may import only those before it. */
-const coreOrder = ['audit', 'mounts', 'policies', 'identity', 'tokens', 'access', 'leases', 'wrapping']
+const coreOrder = ['audit', 'lockout', 'mounts', 'policies', 'identity', 'tokens', 'access', 'leases', 'wrapping']
 
 /** Rooms whose folders are strangers to each other. */
 const kinds = ['engines', 'auth', 'audit', 'storage', 'seal']
 
 /** npm package → the only place that may import it. */
-const packages: Record<string, string> = { 'shamir-secret-sharing': 'seal/shamir', yaml: 'cli' }
+const packages: Record<string, string> = {
+  'shamir-secret-sharing': 'seal/shamir',
+  yaml: 'cli',
+  bcryptjs: 'auth/userpass',
+}
 
 const importPattern = /\b(?:from|import)\s+'([^']+)'|\bimport\(\s*'([^']+)'/g
 

@@ -3,4 +3,5 @@ import type { Engine } from '#sdk/engine.ts'
 
 export const authMethods: Record<string, () => Promise<{ engine: Engine }>> = {
   approle: () => import('./approle/engine.ts'),
+  userpass: () => import('./userpass/engine.ts'),
 }

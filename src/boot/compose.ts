@@ -12,6 +12,7 @@ import { Audit } from '#core/audit/audit.ts'
 import { AuditDevices, LEDGER } from '#core/audit/devices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { Leases } from '#core/leases/leases.ts'
+import { Lockout, type LockoutConfig } from '#core/lockout.ts'
 import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Policies } from '#core/policies/store.ts'
@@ -43,6 +44,9 @@ export interface NodeOptions {
   clusterName?: string | undefined
   /** Enabled at unseal when they are not there. */
   auditDevices?: readonly { type: string; path: string; description: string; options: Record<string, string> }[]
+  /** When users are locked out, by auth method; and whether they are at all. */
+  userLockout?: LockoutConfig
+  disableUserLockout?: boolean
   clock?: Clock
   /** The server's own log: one line of text, no secrets. */
   log: (text: string) => void
@@ -231,7 +235,7 @@ export class StrongroomNode {
 
   async #unseal(barrier: Barrier): Promise<Unsealed> {
     const { core, auditTable, revokeAll } = this.#join(barrier)
-    const { audit, mounts, policies, tokens, leases } = core
+    const { audit, mounts, policies, lockout, tokens, leases } = core
     await tokens.prepare()
     await policies.setup()
     const ledger = await Ledger.open({
@@ -255,6 +259,7 @@ export class StrongroomNode {
         { name: 'moving and disabling mounts', run: () => mounts.goOn(revokeAll), atOnce: true },
         { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
         { name: 'removing expired policies', run: () => policies.tidy() },
+        { name: 'forgetting failed log-ins', run: () => lockout.tidy(), atOnce: true },
         { name: 'removing expired entries', run: () => tidyMounts(mounts) },
       ],
       this.#options.log,
@@ -270,6 +275,12 @@ export class StrongroomNode {
     const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
     const policies = new Policies(barrier.storage('core/policy/'), { clock })
     const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
+    const lockout = new Lockout({
+      storage: barrier.storage('core/lockout/'),
+      clock,
+      ...(this.#options.userLockout && { config: this.#options.userLockout }),
+      disabled: this.#options.disableUserLockout ?? false,
+    })
     const audit = new Audit({ report: this.#options.log })
     const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
     const leases: Leases = new Leases({
@@ -293,6 +304,7 @@ export class StrongroomNode {
       mounts,
       policies,
       identity,
+      lockout,
       tokens,
       leases,
       wrapping,
@@ -308,7 +320,7 @@ export class StrongroomNode {
       if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
     })
     return {
-      core: { audit, mounts, policies, identity, tokens, leases, wrapping, clock },
+      core: { audit, mounts, policies, identity, lockout, tokens, leases, wrapping, clock },
       auditTable,
       revokeAll,
     }

@@ -19,6 +19,7 @@ export const topKeys: Spread = {
     'default_lease_ttl',
     'max_lease_ttl',
     'cluster_name',
+    'user_lockout',
   ]),
   meaningless: new Set([
     'api_addr',
@@ -57,7 +58,6 @@ export const topKeys: Spread = {
     'pid_file',
     'telemetry',
     'service_registration',
-    'user_lockout',
     'administrative_namespace_path',
     'default_max_request_duration',
     'allow_audit_log_prefixing',

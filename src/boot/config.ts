@@ -34,6 +34,8 @@ export interface ServerConfig {
   /** Where the ledger lies; undefined: beside the data, or in a temporary folder for a server that keeps nothing. */
   ledgerFolder: string | undefined
   auditDevices: AuditStanza[]
+  /** By auth method, and `all`. */
+  userLockout: Stanza[]
   seal: Stanza | undefined
   /** Of type `tcp` or `unix`; at least one. */
   listeners: Stanza[]
@@ -147,6 +149,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
     storage: storageOf(stanzaOf(storage), notices),
     ledgerFolder: ledger && ledgerFolderOf(ledger, notices),
     auditDevices: blocks('audit', 2).map((block) => auditDeviceOf(block, notices)),
+    userLockout: blocks('user_lockout', 1).map(stanzaOf),
     seal: onlyOne(
       seals.filter((seal) => !booleanOption(seal, 'disabled')),
       'seal',

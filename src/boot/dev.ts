@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import { StrongroomNode } from './compose.ts'
 import { DEFAULT_LEASE_SECONDS } from './config.ts'
+import { lockoutDisabled } from './config-lockout.ts'
 import { makeDevCertificate } from './dev-certificate.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
 import { logLine } from './log.ts'
@@ -22,6 +23,7 @@ export async function runDev(options: {
     seal: { type: 'shamir' },
     defaultLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
+    disableUserLockout: lockoutDisabled(process.env),
     log: logLine,
   })
   const { shares, rootToken } = await node.initialize(ONE_SHARE, options.rootToken)

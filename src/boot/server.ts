@@ -1,6 +1,7 @@
 /** `strongroom server`: from a configuration file, or in memory for development. */
 import { StrongroomNode } from './compose.ts'
 import { readConfig, type ServerConfig } from './config.ts'
+import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
 import { logLine } from './log.ts'
@@ -67,10 +68,18 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
 }
 
 async function runConfigured(config: ServerConfig): Promise<void> {
-  for (const notice of config.notices) logLine(notice)
+  const notices = [...config.notices]
+  const userLockout = lockoutConfig(config.userLockout, notices)
+  for (const notice of notices) logLine(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
   const options = config.listeners.map(listenerOptions)
-  const node = await StrongroomNode.open({ ...config, seal: sealConfig(config.seal), log: logLine })
+  const node = await StrongroomNode.open({
+    ...config,
+    userLockout,
+    disableUserLockout: lockoutDisabled(process.env),
+    seal: sealConfig(config.seal),
+    log: logLine,
+  })
   const listeners = await listen(node, options)
   obeySignals(node, listeners)
   const where = options.map(({ address, tls }) => `${tls ? 'https' : 'http'}://${address}`).join(', ')

@@ -10,6 +10,7 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 import { StrongroomNode } from './compose.ts'
 import { DEFAULT_LEASE_SECONDS } from './config.ts'
+import { lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
 import { logLine } from './log.ts'
@@ -46,6 +47,7 @@ export async function startCommand(args: readonly string[]): Promise<number | un
     seal: { type: 'shamir' },
     defaultLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
+    disableUserLockout: lockoutDisabled(process.env),
     log: logLine,
   })
   const first = !node.seal.status().initialized

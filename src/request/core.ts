@@ -1,6 +1,7 @@
 import type { Audit } from '#core/audit/audit.ts'
 import type { Identity } from '#core/identity/identity.ts'
 import type { Leases } from '#core/leases/leases.ts'
+import type { Lockout } from '#core/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { Policies } from '#core/policies/store.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
@@ -13,6 +14,7 @@ export interface Core {
   mounts: Mounts
   policies: Policies
   identity: Identity
+  lockout: Lockout
   tokens: Tokens
   leases: Leases
   wrapping: Wrapping

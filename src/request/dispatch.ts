@@ -6,6 +6,7 @@ import type { PreparedCall } from './call.ts'
 import type { Core } from './core.ts'
 import { helpReply } from './help.ts'
 import { filterListing } from './listing.ts'
+import { guardLogin } from './lockout.ts'
 import type { Reserved } from './reserve.ts'
 
 declare const mark: unique symbol
@@ -26,7 +27,10 @@ export async function dispatch(core: Core, reserved: Reserved): Promise<Answered
   }
   const call = reserved.call as PreparedCall
   call.operation = reserved.record.operation as PreparedCall['operation']
-  const made = await endpoint.handle(call)
+  const { loginName } = match.path
+  const made = loginName
+    ? await guardLogin(core, mounted, loginName(call), () => endpoint.handle(call))
+    : await endpoint.handle(call)
   const lists = incoming.operation === 'list' || incoming.operation === 'scan'
   const reply = lists ? await filterListing(core, reserved, made) : made
   return answer(reserved, withWarnings(reply, call, match.path.arbitrary === true))

@@ -163,6 +163,8 @@ export interface Path {
   operations: Partial<Record<Verb, Endpoint>>
   /** Answered without a token: log-ins and the like. */
   unauthenticated?: true
+  /** Under which name a log-in here counts towards the lock-out of users: as the alias will be called. Empty: under none. */
+  loginName?: (call: Call) => string
   /** Needs the `sudo` capability besides. */
   sudo?: true
   /** The handlers get the caller's token itself (`Call.token`): for the system's own paths about tokens, nobody else's. */

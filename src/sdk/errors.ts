@@ -24,12 +24,22 @@ export class ApiError extends Error {
   readonly code: ErrorCode
   /** Why, in full, for the audit log. Never sent to the client: it may name paths or policies. */
   readonly reason: string | undefined
+  /**
+   * A log-in was refused for what it showed, not for where it came from or how it was put: it counts towards the lock-out
+   * of the name. `unknown` names count as the known ones do, so that nobody can tell them apart.
+   */
+  readonly failedLogin: 'known' | 'unknown' | undefined
 
   /** @param message  what the client reads; an empty one answers `{"errors":[]}`, as for an entry that is not there */
-  constructor(code: ErrorCode, message: string, options: { reason?: string; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { reason?: string; cause?: unknown; failedLogin?: 'known' | 'unknown' } = {},
+  ) {
     super(message, { cause: options.cause })
     this.code = code
     this.reason = options.reason
+    this.failedLogin = options.failedLogin
   }
 }
 

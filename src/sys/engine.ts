@@ -5,6 +5,7 @@ import type { Engine } from '#sdk/engine.ts'
 import { auditPaths } from './audit.ts'
 import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
 import { type InternalServices, internalPaths } from './internal.ts'
+import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { policyPaths } from './policies.ts'
@@ -13,7 +14,7 @@ import { type SealServices, sealPaths } from './seal.ts'
 import { wrappingPaths } from './wrapping.ts'
 
 export interface SystemServices
-  extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices {
+  extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices, LockoutServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
 }
@@ -32,6 +33,7 @@ export function systemEngine(services: SystemServices): Engine {
       ...wrappingPaths(services.wrapping),
       ...auditPaths(services.auditDevices),
       ...leasePaths(services),
+      ...lockedUserPaths(services),
       ...sealPaths(services),
     ],
   }

@@ -7,6 +7,7 @@ import { builtinPluginVersion } from '#lib/version.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { type Data, decode, type Fields, isObject } from '#sdk/schema.ts'
+import { lockoutOf, shownLockout } from './lockout-config.ts'
 
 export interface MountServices {
   mounts: Mounts
@@ -38,6 +39,10 @@ const configFields = {
   passthrough_request_headers: { type: 'strings', about: 'Request headers handed to the engine.' },
   allowed_response_headers: { type: 'strings', about: 'Response headers the engine may set.' },
   plugin_version: { type: 'string', about: 'Accepted for compatibility.' },
+  user_lockout_config: {
+    type: 'map',
+    about: 'When users are locked out: lockout_threshold, lockout_duration, lockout_counter_reset, lockout_disable.',
+  },
 } satisfies Fields
 
 const enableFields = {
@@ -118,7 +123,7 @@ async function enable(services: MountServices, kind: MountKind, { data }: Call<t
   const spec: MountSpec = {
     type,
     description: data.description,
-    config: data.config ? decodeConfig(kind, data.config) : {},
+    config: data.config ? decodeConfig(kind, type, data.config) : {},
     options: data.options ?? (kind === 'auth' ? {} : null),
     local: data.local,
     sealWrap: data.seal_wrap,
@@ -149,7 +154,8 @@ async function readTuning(
 async function tune({ mounts }: MountServices, kind: MountKind, { data }: Call<typeof tuneFields>): Promise<Reply> {
   const { description, options, path: at, ...config } = data
   const place = tunedPlace(kind, at)
-  await mounts.tune(place.kind, place.path, { description, options, config: configOf(place.kind, config) })
+  const type = (await mounts.at(place.kind, place.path))?.entry.type ?? ''
+  await mounts.tune(place.kind, place.path, { description, options, config: configOf(place.kind, type, config) })
   return {}
 }
 
@@ -162,20 +168,21 @@ async function disable(
   return {}
 }
 
-function decodeConfig(kind: MountKind, config: Record<string, unknown>): Partial<MountConfig> {
+function decodeConfig(kind: MountKind, type: string, config: Record<string, unknown>): Partial<MountConfig> {
   const decoded = decode(configFields, config)
   if (!decoded.ok) throw new ApiError('invalid_request', decoded.message)
-  return configOf(kind, decoded.value)
+  return configOf(kind, type, decoded.value)
 }
 
-function configOf(kind: MountKind, given: Data<typeof configFields>): Partial<MountConfig> {
-  const { default_lease_ttl: defaultTtl, max_lease_ttl: maxTtl, ...rest } = given
+function configOf(kind: MountKind, type: string, given: Data<typeof configFields>): Partial<MountConfig> {
+  const { default_lease_ttl: defaultTtl, max_lease_ttl: maxTtl, user_lockout_config: lockout, ...rest } = given
   if (kind === 'secret' && rest.token_type !== undefined && rest.token_type !== '') {
     throw new ApiError('invalid_request', "'token_type' can only be modified on auth mounts")
   }
   const config = {
     default_lease_ttl: ttlOf('default_lease_ttl', defaultTtl),
     max_lease_ttl: ttlOf('max_lease_ttl', maxTtl),
+    user_lockout_config: lockout && lockoutOf(type, lockout),
   }
   return Object.fromEntries(Object.entries({ ...config, ...rest }).filter(([, value]) => value !== undefined))
 }
@@ -193,9 +200,10 @@ function ttlOf(name: string, given: string | undefined): number | undefined {
 const withoutStatus = ['system', 'cubbyhole', 'identity', 'token', 'generic']
 
 export function describeMount({ entry }: Mounted): Record<string, unknown> {
+  const lockout = entry.config.user_lockout_config
   return {
     accessor: entry.accessor,
-    config: entry.config,
+    config: { ...entry.config, ...(lockout && { user_lockout_config: shownLockout(lockout) }) },
     ...(!withoutStatus.includes(entry.type) && { deprecation_status: 'supported' }),
     description: entry.description,
     external_entropy_access: entry.external_entropy_access,
@@ -212,7 +220,13 @@ export function describeMount({ entry }: Mounted): Record<string, unknown> {
 
 function describeTuning({ entry, mount }: Mounted): Record<string, unknown> {
   const { defaultLeaseTtlSeconds, maxLeaseTtlSeconds } = mount.settings()
-  const { default_lease_ttl: _, max_lease_ttl: __, force_no_cache, ...rest } = entry.config
+  const {
+    default_lease_ttl: _,
+    max_lease_ttl: __,
+    force_no_cache,
+    user_lockout_config: lockout,
+    ...rest
+  } = entry.config
   const shown = Object.entries(rest).filter(([, value]) => value !== undefined && value !== '' && !isEmptyList(value))
   return {
     default_lease_ttl: defaultLeaseTtlSeconds,
@@ -220,6 +234,7 @@ function describeTuning({ entry, mount }: Mounted): Record<string, unknown> {
     force_no_cache,
     max_lease_ttl: maxLeaseTtlSeconds,
     ...Object.fromEntries(shown),
+    ...(lockout && shownLockout(lockout)),
     ...(isObject(entry.options) && Object.keys(entry.options).length > 0 && { options: entry.options }),
   }
 }

@@ -34,6 +34,12 @@ test('the Go client logs in with a secret id that came wrapped', () => {
   assert.deepEqual(seen.loginWrong, refusal(400, 'Bad Request', 'invalid role or secret ID'))
 })
 
+test('the Go client keeps a user, logs in by name and password, and is locked out as it was tuned', () => {
+  assert.deepEqual(seen.person, { policies: ['default', 'team'], ttl: 3600, renewable: true, user: 'bob' })
+  const wrong = refusal(400, 'Bad Request', 'invalid username or password')
+  assert.deepEqual(seen.personRefused, [wrong, wrong, refusal(403, 'Forbidden', 'permission denied')])
+})
+
 test('the Go client writes, patches, deletes and undeletes versions of a secret', () => {
   assert.deepEqual(seen.versions, [1, 2])
   assert.deepEqual(seen.old, { user: 'app', password: 'one', port: 5432 })

@@ -82,6 +82,19 @@ for (const { name, storageType, everyday } of [
       assert.equal(seen.accessors, true)
     })
 
+    test('keeps users, and logs in by name and password', () => {
+      assert.deepEqual(seen.users, ['bob'])
+      assert.deepEqual([seen.user.token_policies, seen.user.policies], [['team'], ['team']])
+      const { policies, metadata, token_type, orphan } = seen.user_login
+      assert.deepEqual(
+        [policies, metadata, token_type, orphan],
+        [['default', 'team'], { username: 'bob' }, 'service', true],
+      )
+      assert.equal(seen.user_authenticated, true)
+      const wrong = { kind: 'InvalidRequest', errors: ['invalid username or password'] }
+      assert.deepEqual([seen.user_wrong, seen.user_unknown, seen.user_deleted], [wrong, wrong, wrong])
+    })
+
     test('writes, patches, deletes and undeletes versions of a secret', () => {
       assert.deepEqual(seen.versions, [1, 2])
       assert.deepEqual(seen.old, { user: 'app', password: 'one', port: 5432 })

@@ -24,6 +24,7 @@ describe('one configuration in all its forms', () => {
     storage: { type: 'sqlite', options: { path: '/data' } },
     ledgerFolder: undefined,
     auditDevices: [],
+    userLockout: [],
     seal: undefined,
     defaultLeaseTtlSeconds: 3600,
     maxLeaseTtlSeconds: 86_400,

@@ -40,8 +40,14 @@ export async function sendTls(
   return { status, body, serial, protocol }
 }
 
-export async function sendUnix(socketPath: string, where: string): Promise<{ status: number; body: any }> {
-  const { status, body } = await answerOf(requestPlain({ socketPath, path: `/v1/${where}`, agent: false }), undefined)
+export async function sendUnix(
+  socketPath: string,
+  where: string,
+  { method = 'GET', token, body: payload }: { method?: string; token?: string; body?: unknown } = {},
+): Promise<{ status: number; body: any }> {
+  const headers = { ...(token !== undefined && { 'x-vault-token': token }) }
+  const outgoing = requestPlain({ socketPath, method, path: `/v1/${where}`, headers, agent: false })
+  const { status, body } = await answerOf(outgoing, payload)
   return { status, body }
 }
 

@@ -17,6 +17,7 @@ export const loginPath: Path = {
   pattern: 'login',
   about: 'Log in.',
   unauthenticated: true,
+  loginName: ({ data }) => String(data['role_id']).trim(),
   operations: { update: endpoint('Log in with a role id and a secret id.', loginFields, login) },
 }
 
@@ -69,7 +70,7 @@ async function prove({ storage, clock }: Mount, roleId: string, secretId: string
   const hash = hashes.secretId(uuid, secretId)
   const secret = await storage.getShared<SecretEntry>(secretKey(uuid, hash))
   if (role && !role.bind_secret_id) return { role, hash, secret: undefined }
-  if (!role) throw invalid(secretId, 'no role has this role id')
+  if (!role) throw invalid(secretId, 'no role has this role id', 'unknown')
   const reason = `of the role ${JSON.stringify(role.name)}`
   if (!secret) throw invalid(secretId, `the secret id is none ${reason}`)
   if (isExpired(secret, clock.now())) throw invalid(secretId, `the secret id ${reason} has expired`)
@@ -95,10 +96,10 @@ function checkAddress(
   throw secret ? new ApiError('invalid_request', message) : invalid(secretId, message)
 }
 
-function invalid(secretId: string, reason: string): ApiError {
-  return new ApiError('invalid_request', secretId === '' ? 'missing secret_id' : 'invalid role or secret ID', {
-    reason,
-  })
+/** Who sent no secret id guessed none: that is told, and counts for nothing. */
+function invalid(secretId: string, reason: string, failedLogin: 'known' | 'unknown' = 'known'): ApiError {
+  if (secretId === '') return new ApiError('invalid_request', 'missing secret_id', { reason })
+  return new ApiError('invalid_request', 'invalid role or secret ID', { reason, failedLogin })
 }
 
 /** Times are those that the role has now; policies stay as they were granted. */

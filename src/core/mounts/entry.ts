@@ -1,5 +1,6 @@
 /** What is kept of a mount, which paths a mount may have, and the mounts that every server has. */
 import { randomBytes, randomUUID } from 'node:crypto'
+import type { MountLockout } from '#core/lockout.ts'
 import { ApiError } from '#sdk/errors.ts'
 
 export type MountKind = 'secret' | 'auth'
@@ -16,6 +17,7 @@ export interface MountConfig {
   passthrough_request_headers?: string[]
   allowed_response_headers?: string[]
   plugin_version?: string
+  user_lockout_config?: MountLockout
 }
 
 export interface MountEntry {

@@ -277,9 +277,16 @@ function tuned(entry: MountEntry, { description, config, options }: Tuning): Mou
   return {
     ...entry,
     description: description ?? entry.description,
-    config: { ...entry.config, ...config },
+    config: { ...entry.config, ...config, ...mergedLockout(entry.config, config) },
     options: options ? { ...entry.options, ...options } : entry.options,
   }
+}
+
+/** The only setting that is made of several, of which some may be given. */
+function mergedLockout(before: MountConfig, given: Partial<MountConfig>): Pick<MountConfig, 'user_lockout_config'> {
+  return given.user_lockout_config
+    ? { user_lockout_config: { ...before.user_lockout_config, ...given.user_lockout_config } }
+    : {}
 }
 
 /** The longest mount that a path lies below; mounts never lie inside each other. */

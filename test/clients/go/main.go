@@ -70,6 +70,7 @@ func run(address, rootToken, unsealKey string, seen results) error {
 		{"health", func() error { return health(root, seen) }},
 		{"set up", func() error { return setUp(root, seen) }},
 		{"log in", func() error { return logIn(root, worker, seen) }},
+		{"people", func() error { return people(root, address, seen) }},
 		{"kv 2", func() error { return versioned(worker, seen) }},
 		{"kv 1", func() error { return plain(worker, seen) }},
 		{"errors", func() error { return refusals(root, worker, seen) }},
@@ -163,6 +164,40 @@ func logIn(root, worker *api.Client, seen results) error {
 	}
 	_, wrong := worker.Logical().Write("auth/approle/login", map[string]any{"role_id": role.Data["role_id"], "secret_id": "wrong"})
 	seen["loginWrong"] = told(wrong)
+	return nil
+}
+
+// people keeps a user, tunes its lock-out, and logs in by name and password.
+func people(root *api.Client, address string, seen results) error {
+	if err := root.Sys().EnableAuthWithOptions("userpass", &api.EnableAuthOptions{Type: "userpass"}); err != nil {
+		return err
+	}
+	user := map[string]any{"password": "pw-1", "token_policies": []string{"team"}, "token_ttl": "1h"}
+	if _, err := root.Logical().Write("auth/userpass/users/bob", user); err != nil {
+		return err
+	}
+	tuning := api.MountConfigInput{UserLockoutConfig: &api.UserLockoutConfigInput{LockoutThreshold: "2", LockoutDuration: "10m"}}
+	if err := root.Sys().TuneMount("auth/userpass", tuning); err != nil {
+		return err
+	}
+	person, err := newClient(address, "")
+	if err != nil {
+		return err
+	}
+	logIn := func(password string) (*api.Secret, error) {
+		return person.Logical().Write("auth/userpass/login/bob", map[string]any{"password": password})
+	}
+	login, err := logIn("pw-1")
+	if err != nil {
+		return err
+	}
+	seen["person"] = results{
+		"policies": login.Auth.Policies, "ttl": login.Auth.LeaseDuration, "renewable": login.Auth.Renewable, "user": login.Auth.Metadata["username"],
+	}
+	_, wrong := logIn("wrong")
+	_, again := logIn("wrong")
+	_, locked := logIn("pw-1")
+	seen["personRefused"] = []any{told(wrong), told(again), told(locked)}
 	return nil
 }
 

@@ -69,6 +69,23 @@ def log_in(root, worker, seen):
     seen["accessors"] = accessors == [secret_id["secret_id_accessor"]]
 
 
+def people(root, seen):
+    root.sys.enable_auth_method("userpass")
+    userpass = root.auth.userpass
+    userpass.create_or_update_user("bob", "pw-1", policies=["team"])
+    seen["users"] = userpass.list_user()["data"]["keys"]
+    seen["user"] = userpass.read_user("bob")["data"]
+    person = hvac.Client(url=root.url)
+    seen["user_login"] = person.auth.userpass.login("bob", "pw-1")["auth"]
+    seen["user_authenticated"] = person.is_authenticated()
+    userpass.update_password_on_user("bob", "pw-2")
+    seen["user_wrong"] = told(hvac.Client(url=root.url).auth.userpass.login, "bob", "pw-1")
+    seen["user_unknown"] = told(hvac.Client(url=root.url).auth.userpass.login, "nobody", "pw-1")
+    person.auth.userpass.login("bob", "pw-2")
+    userpass.delete_user("bob")
+    seen["user_deleted"] = told(hvac.Client(url=root.url).auth.userpass.login, "bob", "pw-2")
+
+
 def versioned(worker, seen):
     kv = worker.secrets.kv.v2
     first = kv.create_or_update_secret("team/db", {"user": "app", "password": "one", "port": 5432})
@@ -154,6 +171,7 @@ def main():
     health(root, seen)
     set_up(root, policy, seen)
     log_in(root, worker, seen)
+    people(root, seen)
     versioned(worker, seen)
     plain(worker, seen)
     refusals(root, worker, seen)

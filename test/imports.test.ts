@@ -39,6 +39,7 @@ const packages: Record<string, string> = {
   'shamir-secret-sharing': 'seal/shamir',
   yaml: 'cli',
   bcryptjs: 'auth/userpass',
+  openpgp: 'seal/pgp',
 }
 
 const importPattern = /\b(?:from|import)\s+'([^']+)'|\bimport\(\s*'([^']+)'/g

@@ -4,7 +4,7 @@ import { readdir, readFile, mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { StrongroomNode } from '#boot/compose.ts'
+import { type NodeOptions, StrongroomNode } from '#boot/compose.ts'
 import { enableFirstMounts } from '#boot/first-mounts.ts'
 import { listen } from '#boot/run.ts'
 import type { Limits } from '#http/options.ts'
@@ -29,6 +29,8 @@ export interface Options {
   /** Keep and reuse a data folder (sqlite). */
   folder?: string
   limits?: Partial<Limits>
+  seal?: NodeOptions['seal']
+  unauthedRekey?: boolean
 }
 
 export type TestServer = Awaited<ReturnType<typeof startServer>>
@@ -46,7 +48,8 @@ export async function startServer(options: Options = {}) {
   const node = await StrongroomNode.open({
     storage: folder === undefined ? { type: 'memory', options: {} } : { type: 'sqlite', options: { path: folder } },
     ledgerFolder,
-    seal: { type: 'shamir' },
+    seal: options.seal ?? { type: 'shamir' },
+    unauthedRekey: options.unauthedRekey ?? true,
     defaultLeaseTtlSeconds: LEASE_SECONDS,
     maxLeaseTtlSeconds: LEASE_SECONDS,
     clock,

@@ -23,6 +23,7 @@ import { engines } from '#engines/registry.ts'
 import type { Core } from '#request/core.ts'
 import { Gate } from '#request/gate.ts'
 import type { Barrier } from '#seal/barrier.ts'
+import { readPgpKeys } from '#seal/pgp/keys.ts'
 import { Seal, type SealConfig } from '#seal/seal.ts'
 import { drivers } from '#storage/registry.ts'
 import { barePaths } from '#sys/bare.ts'
@@ -42,6 +43,10 @@ export interface NodeOptions {
   defaultLeaseTtlSeconds: number
   maxLeaseTtlSeconds: number
   clusterName?: string | undefined
+  /** Whether `sys/rekey/` answers without a token, as the API has it. */
+  unauthedRekey?: boolean
+  /** Where clients reach this server, as it tells others; empty: not known. */
+  apiAddress?: string | undefined
   /** Enabled at unseal when they are not there. */
   auditDevices?: readonly { type: string; path: string; description: string; options: Record<string, string> }[]
   /** When users are locked out, by auth method; and whether they are at all. */
@@ -156,6 +161,7 @@ export class StrongroomNode {
   /** Make the keys, the fixed mounts and the first token: all of it or nothing. The server stays sealed, but for auto-unseal. */
   async initialize(options: InitOptions, rootTokenId?: string): Promise<InitResult & { rootToken: string }> {
     let rootToken = ''
+    const [pgp] = options.rootTokenPgpKey ? await readPgpKeys([options.rootTokenPgpKey]) : []
     const result = await this.seal.initialize(options, async (barrier, transaction) => {
       this.#mounts(barrier, {}).setup(transaction)
       transaction.in(barrier.storage('core/')).put<Cluster>('cluster', this.#newCluster())
@@ -163,6 +169,8 @@ export class StrongroomNode {
         transaction,
         rootTokenId,
       )
+      // Before anything is committed: a token that cannot be told must not be.
+      if (pgp) rootToken = Buffer.from(await pgp.encrypt(Buffer.from(rootToken))).toString('base64')
     })
     if (this.#options.seal.type !== 'shamir') await this.#unsealFirst()
     return { ...result, rootToken }
@@ -312,6 +320,10 @@ export class StrongroomNode {
       revokeAll,
       seal: () => this.sealNow(),
       keyRing: () => this.#keyRing(),
+      sealKeys: this.seal.keys,
+      unauthedRekey: this.#options.unauthedRekey ?? true,
+      makeRootToken: async (text) => void (await tokens.createRoot(text)),
+      apiAddress: this.#options.apiAddress ?? '',
     })
     builtin['identity'] = identityEngine(identity)
     builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })

@@ -20,9 +20,10 @@ export const topKeys: Spread = {
     'max_lease_ttl',
     'cluster_name',
     'user_lockout',
+    'api_addr',
+    'disable_unauthed_rekey_endpoints',
   ]),
   meaningless: new Set([
-    'api_addr',
     'cluster_addr',
     'disable_mlock',
     'disable_cache',
@@ -65,7 +66,6 @@ export const topKeys: Spread = {
     'enable_response_header_hostname',
     'plugin',
     'reporting',
-    'disable_unauthed_rekey_endpoints',
     'kms_library',
     'entropy',
   ]),
@@ -73,6 +73,7 @@ export const topKeys: Spread = {
 
 export const listenerKeys: Spread = {
   used: new Set([
+    'disable_unauthed_rekey_endpoints',
     'address',
     'tls_disable',
     'tls_cert_file',

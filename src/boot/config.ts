@@ -42,6 +42,9 @@ export interface ServerConfig {
   defaultLeaseTtlSeconds: number
   maxLeaseTtlSeconds: number
   clusterName: string | undefined
+  /** False if it is said anywhere, at the top or by any listener: what is closed at one door must not stand open at another. */
+  unauthedRekey: boolean
+  apiAddress: string | undefined
   /** For people: what was taken otherwise than written, what is unknown. */
   notices: string[]
 }
@@ -138,6 +141,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
   if (!storage)
     throw new ConfigError(`${named(sources)}: no storage is configured: add storage "sqlite" { path = "…" }`)
   const ledger = onlyOne(blocks('ledger', 0), 'ledger')
+  const listeners = listenersOf(blocks('listener', 1), named(sources), notices)
   const seals = blocks('seal', 1).map(stanzaOf)
   const defaultTtl = seconds(sources, 'default_lease_ttl')
   const maxTtlSeconds = seconds(sources, 'max_lease_ttl') ?? DEFAULT_LEASE_SECONDS
@@ -154,10 +158,14 @@ function interpret(sources: readonly Source[]): ServerConfig {
       seals.filter((seal) => !booleanOption(seal, 'disabled')),
       'seal',
     ),
-    listeners: listenersOf(blocks('listener', 1), named(sources), notices),
+    listeners,
     defaultLeaseTtlSeconds: defaultTtlSeconds,
     maxLeaseTtlSeconds: maxTtlSeconds,
     clusterName: scalar(sources, 'cluster_name')?.text,
+    unauthedRekey: ![...listeners, topStanza(sources)].some((each) =>
+      booleanOption(each, 'disable_unauthed_rekey_endpoints'),
+    ),
+    apiAddress: scalar(sources, 'api_addr')?.text,
     notices,
   }
 }
@@ -270,6 +278,12 @@ function scalar(sources: readonly Source[], name: string): { text: string; at: s
   )
   const last = found.at(-1)
   return last && { text: textOf(last.item, last.file), at: `${last.file}:${last.item.line}:${last.item.column}` }
+}
+
+/** What stands at the top, in the form of a block. */
+function topStanza(sources: readonly Source[]): Stanza {
+  const plain = Object.assign({}, ...sources.map(({ object }) => optionsOf(object))) as Record<string, string>
+  return { type: '', options: plain, at: named(sources) }
 }
 
 function textOf({ keys, value, line, column }: HclItem, file: string): string {

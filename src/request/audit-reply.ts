@@ -34,7 +34,7 @@ export async function auditReply(core: Core, wrapped: Wrapped): Promise<Sendable
       clearData: wrapped.mounted?.entry.config.audit_non_hmac_response_keys,
     },
   })
-  await recording
+  await (reply.onlyCopy ? recording.catch(() => undefined) : recording)
   await wrapped.recording
   return wrapped as Sendable
 }

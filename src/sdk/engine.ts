@@ -139,6 +139,11 @@ export interface Reply {
   refreshSeconds?: number
   /** With data, a status other than 200: KV v2 answers 404 with the metadata of a deleted version. */
   status?: number
+  /**
+   * The only copy of what has replaced what was there: new keys. It leaves even if its own line cannot be recorded any
+   * more. The line of the request was, before anything was done.
+   */
+  onlyCopy?: true
   /** Instead of JSON. */
   raw?: { contentType: string; body: Uint8Array | string; status?: number }
 }

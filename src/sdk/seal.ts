@@ -27,10 +27,18 @@ export interface InitOptions {
   storedShares: number
   recoveryShares: number
   recoveryThreshold: number
+  /** Base64 of public PGP keys, one for each share, in their order. None: shares are told as they are. */
+  pgpKeys?: readonly string[] | undefined
+  recoveryPgpKeys?: readonly string[] | undefined
+  /** The first token is encrypted to this one. */
+  rootTokenPgpKey?: string | undefined
 }
 
 export interface InitResult {
-  /** Unseal shares; none with auto-unseal. The caller wipes them once they are delivered. */
+  /**
+   * Unseal shares, or PGP messages with their hex text; none with auto-unseal. The caller wipes them once they are
+   * delivered.
+   */
   shares: Uint8Array[]
   recoveryShares: Uint8Array[]
 }

@@ -12,18 +12,25 @@ export function checkInitOptions(type: string, automatic: boolean, options: Init
   const alien = automatic
     ? { secret_shares: shares, secret_threshold: threshold }
     : { recovery_shares: recoveryShares, recovery_threshold: recoveryThreshold }
+  const alienKeys = automatic ? { pgp_keys: options.pgpKeys } : { recovery_pgp_keys: options.recoveryPgpKeys }
+  for (const [name, keys] of Object.entries(alienKeys)) {
+    if (keys?.length) throw refused(`parameters ${name} not applicable to seal type ${type}`)
+  }
   const given = Object.entries(alien).filter(([, value]) => value !== 0)
   if (given.length > 0) {
     throw refused(`parameters ${given.map(([name]) => name).join(',')} not applicable to seal type ${type}`)
   }
   if (automatic) {
     if (recoveryShares === 0 && recoveryThreshold === 0) return
-    const problem = shareProblem(recoveryShares, recoveryThreshold)
+    const problem =
+      shareProblem(recoveryShares, recoveryThreshold) ?? pgpProblem(recoveryShares, options.recoveryPgpKeys)
     if (problem !== undefined) throw refused(`invalid recovery configuration: ${problem}`)
     return
   }
   const problem =
-    shareProblem(shares, threshold) ?? (storedShares > 1 ? 'stored keys cannot be larger than 1' : undefined)
+    shareProblem(shares, threshold) ??
+    (storedShares > 1 ? 'stored keys cannot be larger than 1' : undefined) ??
+    pgpProblem(shares, options.pgpKeys)
   if (problem !== undefined) throw refused(`invalid seal configuration: ${problem}`)
 }
 
@@ -38,6 +45,13 @@ export function shareProblem(shares: number, threshold: number): string | undefi
   return Number.isInteger(shares) && Number.isInteger(threshold)
     ? undefined
     : 'shares and threshold must be whole numbers'
+}
+
+/** Checked before a key is looked at, so that nobody sends more of them than there are shares. */
+export function pgpProblem(shares: number, keys: readonly string[] | undefined): string | undefined {
+  return keys?.length && keys.length !== shares
+    ? 'count mismatch between number of provided PGP keys and number of shares'
+    : undefined
 }
 
 function refused(message: string): ApiError {

@@ -45,6 +45,8 @@ interface Snapshot {
 
 export class KeyRing {
   readonly #context: Context
+  /** What may open the stored ring: one, and beside it the next while it is being replaced. */
+  #rootKeys: readonly KeyObject[]
   readonly #terms = new Map<number, KeyObject>()
   /** The term this process has a block of, or had last. */
   #spending: Term
@@ -56,6 +58,7 @@ export class KeyRing {
 
   private constructor(context: Context, snapshot: Snapshot, remaining: number) {
     this.#context = context
+    this.#rootKeys = [context.rootKey]
     this.#snapshot = snapshot
     this.#remaining = remaining
     for (const { term, key } of snapshot.terms) this.#terms.set(term, key)
@@ -75,13 +78,13 @@ export class KeyRing {
       rotation: { enabled: true, maxOperations: MAX_OPERATIONS, intervalSeconds: 0 },
       terms: [{ term: 1, installedAt: context.clock.now(), reserved: BLOCK, key: firstKey }],
     }
-    writeRing(context, transaction, ring, wipe)
+    writeRing(context.rootKey, transaction, ring, wipe)
     return new KeyRing(context, snapshotOf(ring), BLOCK)
   }
 
   /** @throws ApiError `internal` if the root key does not open the stored ring, or there is none */
   static async load(context: Context): Promise<KeyRing> {
-    const snapshot = useRing(context, await context.driver.get(KEYRING_ENTRY), snapshotOf)
+    const snapshot = useRing([context.rootKey], await context.driver.get(KEYRING_ENTRY), snapshotOf)
     return new KeyRing(context, snapshot, 0)
   }
 
@@ -146,11 +149,11 @@ export class KeyRing {
     if (!Number.isSafeInteger(maxOperations) || maxOperations < MIN_MAX_OPERATIONS || maxOperations > MAX_OPERATIONS) {
       throw new ApiError(
         'invalid_request',
-        `max_operations must be between ${MIN_MAX_OPERATIONS} and ${MAX_OPERATIONS}`,
+        `max_operations must be in the range [${MIN_MAX_OPERATIONS},${MAX_OPERATIONS}]`,
       )
     }
     if (intervalSeconds !== 0 && !(intervalSeconds >= MIN_INTERVAL_SECONDS)) {
-      throw new ApiError('invalid_request', 'interval must be at least 24h, or empty')
+      throw new ApiError('invalid_request', 'interval must be greater or equal to 24h0m0s')
     }
     await this.#change((ring) => {
       ring.rotation = { ...rotation }
@@ -167,7 +170,32 @@ export class KeyRing {
   /** Look at the stored ring again: another process may have added a term. */
   async refresh(): Promise<void> {
     const entry = await this.#context.driver.get(KEYRING_ENTRY)
-    this.#learn(useRing(this.#context, entry, snapshotOf))
+    this.#learn(useRing(this.#rootKeys, entry, snapshotOf))
+  }
+
+  get rootKey(): KeyObject {
+    return this.#rootKeys[0]!
+  }
+
+  /**
+   * Write the ring under another root key, inside the transaction that replaces it. Until `settle`, either of the two
+   * opens it: others look at it between the commit and the news of it.
+   *
+   * @param wipe  takes what the caller has to wipe once the transaction is over
+   */
+  async rewrap(transaction: Transaction, rootKey: KeyObject, wipe: Uint8Array[]): Promise<void> {
+    if (this.#closed) throw new ApiError('sealed', 'Vault is sealed')
+    const before = this.rootKey
+    this.#rootKeys = [before, rootKey]
+    useRing([before], await transaction.get(KEYRING_ENTRY), (ring) => writeRing(rootKey, transaction, ring, wipe))
+  }
+
+  /** After that transaction, however it ended: keep the root key that opens what is stored. @returns that key */
+  async settle(): Promise<KeyObject> {
+    const entry = await this.#context.driver.get(KEYRING_ENTRY)
+    const valid = useRing(this.#rootKeys, entry, (_, rootKey) => rootKey)
+    this.#rootKeys = [valid]
+    return valid
   }
 
   /** Undefined while all is well. */
@@ -218,9 +246,9 @@ export class KeyRing {
     try {
       return await this.#context.driver.transact(async (transaction) => {
         const entry = await transaction.get(KEYRING_ENTRY)
-        return useRing(this.#context, entry, (ring) => {
+        return useRing(this.#rootKeys, entry, (ring, rootKey) => {
           const block = edit(ring)
-          writeRing(this.#context, transaction, ring, wipe)
+          writeRing(rootKey, transaction, ring, wipe)
           return { snapshot: snapshotOf(ring), block }
         })
       })
@@ -268,20 +296,33 @@ function snapshotOf(ring: RingData): Snapshot {
   return { terms, current: { term, installedAt, reserved }, rotation: { ...ring.rotation } }
 }
 
-/** Open the stored ring for as long as `use` runs, and wipe it. */
-function useRing<T>({ rootKey }: Context, entry: Entry | undefined, use: (ring: RingData) => T): T {
-  const bytes = entry && decrypt(rootKey, KEYRING_ENTRY, entry.version, entry.value)
-  const ring = bytes && unpackRing(bytes)
-  if (!bytes || !ring) throw damaged(KEYRING_ENTRY)
+/** Open the stored ring for as long as `use` runs, and wipe it. @param use  gets the root key that opened it, too */
+function useRing<T>(
+  rootKeys: readonly KeyObject[],
+  entry: Entry | undefined,
+  use: (ring: RingData, rootKey: KeyObject) => T,
+): T {
+  const opened = entry && openWith(rootKeys, entry)
+  const ring = opened && unpackRing(opened.bytes)
+  if (!opened || !ring) throw damaged(KEYRING_ENTRY)
+  const { bytes, rootKey } = opened
   try {
-    return use(ring)
+    return use(ring, rootKey)
   } finally {
     bytes.fill(0)
     for (const { key } of ring.terms) key.fill(0)
   }
 }
 
-function writeRing({ rootKey }: Context, transaction: Transaction, ring: RingData, wipe: Uint8Array[]): void {
+function openWith(rootKeys: readonly KeyObject[], { version, value }: Entry) {
+  for (const rootKey of rootKeys) {
+    const bytes = decrypt(rootKey, KEYRING_ENTRY, version, value)
+    if (bytes) return { bytes, rootKey }
+  }
+  return undefined
+}
+
+function writeRing(rootKey: KeyObject, transaction: Transaction, ring: RingData, wipe: Uint8Array[]): void {
   const packed = packRing(ring)
   wipe.push(packed)
   transaction.put(KEYRING_ENTRY, (version) => encrypt(rootKey, ROOT_TERM, KEYRING_ENTRY, version, packed))

@@ -10,21 +10,24 @@
 import { createSecretKey, randomBytes, randomUUID, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { ApiError } from '#sdk/errors.ts'
 import type { Clock } from '#sdk/engine.ts'
-import type { AutoUnseal, InitOptions, InitResult, SealStatus, WrappedKey } from '#sdk/seal.ts'
+import type { AutoUnseal, InitOptions, InitResult, SealStatus } from '#sdk/seal.ts'
 import type { Driver, StorageTransaction } from '#sdk/storage.ts'
 import { across, Barrier } from './barrier.ts'
-import { damaged, decrypt, encrypt, ROOT_TERM } from './envelope.ts'
+import { checkShare, invalidKey, unwrapByShares, wrapByShares } from './by-shares.ts'
+import { damaged } from './envelope.ts'
 import { checkInitOptions } from './init-options.ts'
+import { KeyChanges } from './key-changes.ts'
 import { KeyRing } from './keyring.ts'
+import { type PgpKey, readPgpKeys } from './pgp/keys.ts'
 import { autoUnseals, type AutoUnsealName } from './registry.ts'
 import { KEY_BYTES } from './ring-data.ts'
-import { joinShares, splitKey } from './shamir/shares.ts'
+import { joinShares } from './shamir/shares.ts'
+import { sharesFor } from './shares-for.ts'
 import {
   CONFIG_ENTRY,
   isRecoveryKey,
   readConfig,
   readRootKey,
-  ROOT_KEY_ENTRY,
   writeConfig,
   writeRecoveryKey,
   writeRootKey,
@@ -37,19 +40,19 @@ export type SealConfig = { type: 'shamir' } | { type: AutoUnsealName; options: R
 /** Writes what belongs to a new store from its first moment: part of the transaction that initializes it. */
 export type SetUp = (barrier: Barrier, transaction: Pick<StorageTransaction, 'in'>) => Promise<void>
 
-/** What a share may weigh: shortest key of AES, and a key of 32 bytes with its x coordinate. */
-const MIN_SHARE_BYTES = 16
-const MAX_SHARE_BYTES = KEY_BYTES + 1
 /** Requests that may wait while one of them changes the state of the seal. */
 const MAX_WAITING = 256
 
 interface Opened {
-  rootKey: KeyObject
   ring: KeyRing
   barrier: Barrier
+  /** What the shares made, where people unseal: it wraps the next root key, when only that changes. */
+  unsealKey: KeyObject | undefined
 }
 
 export class Seal {
+  /** Rekeying, and all else that takes shares of an open seal. */
+  readonly keys: KeyChanges
   readonly #driver: Driver
   readonly #clock: Clock
   readonly #type: string
@@ -66,6 +69,18 @@ export class Seal {
     this.#clock = clock
     this.#type = type
     this.#auto = auto
+    this.keys = new KeyChanges({
+      driver,
+      auto,
+      ring: () => this.#openedOrSealed().ring,
+      config: () => (this.#openedOrSealed(), this.#config!),
+      unsealKey: () => this.#openedOrSealed().unsealKey,
+      exclusive: (work) => this.#exclusive(work),
+      took: (stored, unsealKey) => {
+        this.#config = stored
+        if (this.#opened) this.#opened = { ...this.#opened, unsealKey }
+      },
+    })
   }
 
   /** @throws ApiError `invalid_request` if the store was initialized with a seal of another type */
@@ -90,7 +105,12 @@ export class Seal {
 
   /** For the other threads of this process, and for whatever wraps the root key anew. */
   get rootKey(): KeyObject | undefined {
-    return this.#opened?.rootKey
+    return this.#opened?.ring.rootKey
+  }
+
+  #openedOrSealed(): Opened {
+    if (this.#opened === undefined) throw new ApiError('sealed', 'Vault is sealed')
+    return this.#opened
   }
 
   status(): SealStatus {
@@ -124,12 +144,16 @@ export class Seal {
    */
   async initialize(options: InitOptions, setUp?: SetUp): Promise<InitResult> {
     checkInitOptions(this.#type, this.#auto !== undefined, options)
+    const pgp = {
+      shares: await readPgpKeys(options.pgpKeys ?? []),
+      recovery: await readPgpKeys(options.recoveryPgpKeys ?? []),
+    }
     return await this.#exclusive(async () => {
       await this.#readConfig()
       if (this.#config !== undefined) throw alreadyInitialized()
       const wipe: Uint8Array[] = []
       try {
-        return await this.#makeStore(options, setUp, wipe)
+        return await this.#makeStore(options, pgp, setUp, wipe)
       } finally {
         for (const bytes of wipe) bytes.fill(0)
       }
@@ -147,8 +171,7 @@ export class Seal {
     return await this.#exclusive(async () => {
       if (this.#config === undefined) throw new ApiError('invalid_request', 'Vault is not initialized')
       if (this.#opened !== undefined) return this.status()
-      if (share.length < MIN_SHARE_BYTES) throw invalidKey(`key is shorter than minimum ${MIN_SHARE_BYTES} bytes`)
-      if (share.length > MAX_SHARE_BYTES) throw invalidKey(`key is longer than maximum ${MAX_SHARE_BYTES} bytes`)
+      checkShare(share)
       const { threshold } = this.status()
       if (threshold === 0) throw new ApiError('invalid_request', 'this server unseals itself and has no recovery key')
       this.#attempt ??= { nonce: randomUUID(), shares: [] }
@@ -198,11 +221,17 @@ export class Seal {
     const opened = this.#opened
     this.#opened = undefined
     this.#forgetShares()
+    this.keys.forget()
     opened?.barrier.seal()
     if (opened !== undefined) await giveBack(opened.ring)
   }
 
-  async #makeStore(options: InitOptions, setUp: SetUp | undefined, wipe: Uint8Array[]): Promise<InitResult> {
+  async #makeStore(
+    options: InitOptions,
+    pgp: { shares: PgpKey[]; recovery: PgpKey[] },
+    setUp: SetUp | undefined,
+    wipe: Uint8Array[],
+  ): Promise<InitResult> {
     const make = () => {
       const key = randomBytes(KEY_BYTES)
       wipe.push(key)
@@ -213,10 +242,13 @@ export class Seal {
     const unsealKey = this.#auto ? undefined : make()
     const recoveryKey = this.#auto && options.recoveryShares > 0 ? make() : undefined
     const firstKey = make()
-    const wrapped = unsealKey ? wrapByShares(unsealKey, rootBytes) : await this.#auto!.wrap(rootBytes)
+    const wrapped = unsealKey ? wrapByShares(createSecretKey(unsealKey), rootBytes) : await this.#auto!.wrap(rootBytes)
+    // Encrypted before anything is written: what cannot be told must not become the key of a store.
     const result = {
-      shares: unsealKey ? await splitKey(unsealKey, options.shares, options.threshold) : [],
-      recoveryShares: recoveryKey ? await splitKey(recoveryKey, options.recoveryShares, options.recoveryThreshold) : [],
+      shares: unsealKey ? await sharesFor(pgp.shares, unsealKey, options.shares, options.threshold) : [],
+      recoveryShares: recoveryKey
+        ? await sharesFor(pgp.recovery, recoveryKey, options.recoveryShares, options.recoveryThreshold)
+        : [],
     }
     const context = { driver: this.#driver, clock: this.#clock, rootKey }
     try {
@@ -264,16 +296,16 @@ export class Seal {
       if (this.#auto && !(await isRecoveryKey(this.#driver, rootKey, joined.key))) {
         throw invalidKey('failed to verify recovery key: recovery key does not match submitted values')
       }
-      await this.#open(rootKey)
+      await this.#open(rootKey, this.#auto ? undefined : createSecretKey(joined.key))
     } finally {
       joined.key.fill(0)
       rootBytes?.fill(0)
     }
   }
 
-  async #open(rootKey: KeyObject): Promise<void> {
+  async #open(rootKey: KeyObject, unsealKey?: KeyObject): Promise<void> {
     const ring = await KeyRing.load({ driver: this.#driver, clock: this.#clock, rootKey })
-    this.#opened = { rootKey, ring, barrier: new Barrier(this.#driver, ring) }
+    this.#opened = { ring, barrier: new Barrier(this.#driver, ring), unsealKey }
   }
 
   async #wrapAnew(auto: AutoUnseal, rootKey: Uint8Array): Promise<void> {
@@ -305,7 +337,7 @@ export class Seal {
 
   /** One change of state at a time: a share must not meet another that is still being tried. */
   async #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= MAX_WAITING) throw new ApiError('too_many_requests', 'too many requests to unseal at once')
+    if (this.#waiting >= MAX_WAITING) throw new ApiError('too_many_requests', 'too many requests to the seal at once')
     this.#waiting++
     const before = this.#turn
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -327,26 +359,6 @@ async function giveBack(ring: KeyRing): Promise<void> {
     // Only the unused rest of the reserved encryptions was not given back. The count is then too high, which is the
     // safe side; a store in trouble must not keep anybody from sealing, nor take away the shares of a new one.
   }
-}
-
-/** Not bound to the entry's version: rekeying writes it anew, and an older one holds a key that opens nothing more. */
-function wrapByShares(unsealKey: Uint8Array, rootKey: Uint8Array): WrappedKey {
-  return { keyId: 'shamir', bytes: encrypt(createSecretKey(unsealKey), ROOT_TERM, ROOT_KEY_ENTRY, 0, rootKey) }
-}
-
-function unwrapByShares(unsealKey: Uint8Array, { bytes }: WrappedKey): Uint8Array {
-  // The texts are those of the Vault API, down to its cipher's: clients and scripts look for them.
-  if (unsealKey.length !== KEY_BYTES) {
-    throw invalidKey(`failed to setup unseal key: crypto/aes: invalid key size ${unsealKey.length}`)
-  }
-  const rootKey = decrypt(createSecretKey(unsealKey), ROOT_KEY_ENTRY, 0, bytes)
-  if (rootKey !== undefined) return rootKey
-  const reason = 'failed to decrypt keys from storage: cipher: message authentication failed'
-  throw new ApiError('invalid_request', `unable to retrieve stored keys: invalid key: ${reason}`)
-}
-
-function invalidKey(reason: string): ApiError {
-  return new ApiError('invalid_request', `invalid key: ${reason}`)
 }
 
 function alreadyInitialized(): ApiError {

@@ -5,6 +5,8 @@
  *     seal/root-key      JSON: the root key, wrapped by the unseal key that the shares make, or by the auto-unseal
  *     seal/recovery-key  digest of the recovery key, under the root key: whoever writes to the disk cannot make up his own
  *     seal/keyring       see keyring.ts
+ *     seal/unseal-keys-backup, seal/recovery-keys-backup
+ *                        plain JSON: shares encrypted to PGP keys, kept where whoever cannot unseal can still find them
  *
  * With Shamir shares the unseal key wraps the root key rather than being it, so that new shares can be made, and the type
  * of the seal changed, by writing `seal/config` and `seal/root-key` anew.
@@ -12,6 +14,7 @@
 import { createHash, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { ApiError } from '#sdk/errors.ts'
 import { isObject } from '#sdk/schema.ts'
+import type { KeyBackup } from '#sdk/seal-keys.ts'
 import type { WrappedKey } from '#sdk/seal.ts'
 import type { Entry, Reads, Transaction } from '#sdk/storage.ts'
 import { damaged, decrypt, encrypt, ROOT_TERM } from './envelope.ts'
@@ -19,6 +22,8 @@ import { damaged, decrypt, encrypt, ROOT_TERM } from './envelope.ts'
 export const CONFIG_ENTRY = 'seal/config'
 export const ROOT_KEY_ENTRY = 'seal/root-key'
 export const RECOVERY_ENTRY = 'seal/recovery-key'
+export const UNSEAL_BACKUP_ENTRY = 'seal/unseal-keys-backup'
+export const RECOVERY_BACKUP_ENTRY = 'seal/recovery-keys-backup'
 
 export interface StoredConfig {
   type: string
@@ -61,11 +66,37 @@ export function writeRecoveryKey(transaction: Transaction, rootKey: KeyObject, r
   transaction.put(RECOVERY_ENTRY, (version) => encrypt(rootKey, ROOT_TERM, RECOVERY_ENTRY, version, digest))
 }
 
+/** Put it under another root key, if there is one. */
+export async function moveRecoveryKey(transaction: Transaction, from: KeyObject, to: KeyObject): Promise<void> {
+  const entry = await transaction.get(RECOVERY_ENTRY)
+  if (entry === undefined) return
+  const digest = decrypt(from, RECOVERY_ENTRY, entry.version, entry.value)
+  if (digest === undefined) throw damaged(RECOVERY_ENTRY)
+  transaction.put(RECOVERY_ENTRY, (version) => encrypt(to, ROOT_TERM, RECOVERY_ENTRY, version, digest))
+}
+
 export async function isRecoveryKey(reads: Reads, rootKey: KeyObject, given: Uint8Array): Promise<boolean> {
   const entry = await reads.get(RECOVERY_ENTRY)
   const digest = entry && decrypt(rootKey, RECOVERY_ENTRY, entry.version, entry.value)
   if (digest === undefined) throw damaged(RECOVERY_ENTRY)
   return digest.length === 32 && timingSafeEqual(digest, digestOf(given))
+}
+
+export async function readBackup(reads: Reads, storageKey: string): Promise<KeyBackup | undefined> {
+  const entry = await reads.get(storageKey)
+  if (entry === undefined) return undefined
+  const { nonce, keys } = parseEntry(storageKey, entry)
+  if (typeof nonce !== 'string' || !isObject(keys)) throw damaged(storageKey)
+  const lists = Object.values(keys)
+  if (!lists.every((list) => Array.isArray(list) && list.every((each) => typeof each === 'string'))) {
+    throw damaged(storageKey)
+  }
+  return { nonce, keys: keys as Record<string, string[]> }
+}
+
+export function writeBackup(transaction: Transaction, storageKey: string, backup: KeyBackup): void {
+  const bytes = Buffer.from(JSON.stringify(backup))
+  transaction.put(storageKey, () => bytes)
 }
 
 function digestOf(recoveryKey: Uint8Array): Buffer {

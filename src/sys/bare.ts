@@ -5,6 +5,7 @@ import { type Call, type Clock, endpoint, type Path, type Reply } from '#sdk/eng
 import { ApiError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
 import type { InitOptions, InitResult, SealStatus } from '#sdk/seal.ts'
+import { shareOf, textsOf } from './share-text.ts'
 
 /** What the composition root lends to these paths. */
 export interface BareServices {
@@ -102,34 +103,27 @@ function bare(data: Record<string, unknown>, status = 200): Reply {
 }
 
 async function initialize(services: BareServices, { data }: Call<typeof initFields>): Promise<Reply> {
-  if (data.pgp_keys?.length || data.recovery_pgp_keys?.length || data.root_token_pgp_key) {
-    throw new ApiError(
-      'invalid_request',
-      'encrypting shares to PGP keys is not available in this version: leave pgp_keys out',
-    )
-  }
   const { shares, recoveryShares, rootToken } = await services.initialize({
     shares: data.secret_shares,
     threshold: data.secret_threshold,
     storedShares: data.stored_shares,
     recoveryShares: data.recovery_shares,
     recoveryThreshold: data.recovery_threshold,
+    pgpKeys: data.pgp_keys,
+    recoveryPgpKeys: data.recovery_pgp_keys,
+    rootTokenPgpKey: data.root_token_pgp_key,
   })
+  const recovery = textsOf(recoveryShares)
   const reply = bare({
-    keys: shares.map((share) => toText(share, 'hex')),
-    keys_base64: shares.map((share) => toText(share, 'base64')),
+    ...textsOf(shares),
     ...(recoveryShares.length > 0 && {
-      recovery_keys: recoveryShares.map((share) => toText(share, 'hex')),
-      recovery_keys_base64: recoveryShares.map((share) => toText(share, 'base64')),
+      recovery_keys: recovery.keys,
+      recovery_keys_base64: recovery.keys_base64,
     }),
     root_token: rootToken,
   })
   for (const share of [...shares, ...recoveryShares]) share.fill(0)
   return reply
-}
-
-function toText(bytes: Uint8Array, encoding: 'hex' | 'base64'): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString(encoding)
 }
 
 async function unseal(services: BareServices, { data }: Call<typeof unsealFields>): Promise<Reply> {
@@ -150,12 +144,6 @@ async function unseal(services: BareServices, { data }: Call<typeof unsealFields
     share.fill(0)
   }
   return sealStatus(services)
-}
-
-function shareOf(text: string): Uint8Array {
-  if (/^([0-9a-f]{2})+$/i.test(text)) return Buffer.from(text, 'hex')
-  if (/^[A-Za-z0-9+/]+={0,2}$/.test(text) && text.length % 4 === 0) return Buffer.from(text, 'base64')
-  throw new ApiError('invalid_request', `'key' must be a valid hex or base64 string`)
 }
 
 function sealStatus(services: BareServices): Reply {

@@ -3,18 +3,30 @@ import type { AuditDevices } from '#core/audit/devices.ts'
 import type { Wrapping } from '#core/wrapping.ts'
 import type { Engine } from '#sdk/engine.ts'
 import { auditPaths } from './audit.ts'
+import { type GenerateRootServices, generateRootPaths } from './generate-root.ts'
+import { type HaStatusServices, haStatusPaths } from './ha-status.ts'
 import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
 import { type InternalServices, internalPaths } from './internal.ts'
 import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { policyPaths } from './policies.ts'
+import { type RekeyServices, rekeyPaths } from './rekey.ts'
 import { remountPaths } from './remount.ts'
 import { type SealServices, sealPaths } from './seal.ts'
 import { wrappingPaths } from './wrapping.ts'
 
 export interface SystemServices
-  extends MountServices, CapabilityServices, InternalServices, SealServices, LeaseServices, LockoutServices {
+  extends
+    MountServices,
+    CapabilityServices,
+    InternalServices,
+    SealServices,
+    LeaseServices,
+    LockoutServices,
+    RekeyServices,
+    GenerateRootServices,
+    HaStatusServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
 }
@@ -35,6 +47,9 @@ export function systemEngine(services: SystemServices): Engine {
       ...leasePaths(services),
       ...lockedUserPaths(services),
       ...sealPaths(services),
+      ...rekeyPaths(services),
+      ...generateRootPaths(services),
+      ...haStatusPaths(services),
     ],
   }
 }

@@ -29,6 +29,7 @@ describe('one configuration in all its forms', () => {
     defaultLeaseTtlSeconds: 3600,
     maxLeaseTtlSeconds: 86_400,
     clusterName: 'one',
+    unauthedRekey: true,
     notices: [],
   }
   const tcpOptions = { address: '127.0.0.1:8300', tls_disable: 'true' }
@@ -61,8 +62,9 @@ describe('one configuration in all its forms', () => {
       "listener": [{"tcp": {"address": "127.0.0.1:8300", "tls_disable": true, "tls_cert_file": null}}], "cluster_name": "one"}`,
   })) {
     test(form, () => {
-      const { listeners, ...rest } = parseConfig(text, 'c')
+      const { listeners, apiAddress, ...rest } = parseConfig(text, 'c')
       assert.deepEqual(rest, expected)
+      assert.equal(apiAddress, text.includes('api_addr') ? 'http://127.0.0.1:8300' : undefined)
       assert.deepEqual(
         listeners.map(({ type, options }) => ({ type, options })),
         [{ type: 'tcp', options: tcpOptions }],
@@ -96,6 +98,22 @@ test('stores of other servers are taken as the embedded one, and it is told', ()
   for (const type of ['inmem', 'memory']) {
     assert.deepEqual(parseConfig(`storage "${type}" {}\n${tcp}`, 'c').storage, { type: 'memory', options: {} })
   }
+})
+
+test('rekeying without a token is closed at every door when one says so, or the top', () => {
+  const key = 'disable_unauthed_rekey_endpoints'
+  const config = (top: string, ...listeners: string[]) =>
+    parseConfig(
+      [memory, top, ...listeners.map((each) => `listener "unix" {\n address = "/s"\n${each}\n}`)].join('\n'),
+      'c',
+    )
+  assert.equal(config('', '', '').unauthedRekey, true)
+  assert.equal(config('', '', `${key} = false`).unauthedRekey, true)
+  assert.equal(config('', '', `${key} = true`).unauthedRekey, false)
+  assert.equal(config(`${key} = true`, '').unauthedRekey, false)
+  assert.equal(config(`${key} = "1"`, `${key} = false`).unauthedRekey, false)
+  assert.deepEqual(config(`${key} = true`, `${key} = true`).notices, [])
+  assert.throws(() => config(`${key} = "perhaps"`, ''), refusedWith(/is true or false, not "perhaps"/))
 })
 
 test('unknown keys are told with their place, and so are keys that do nothing here', () => {

@@ -16,6 +16,20 @@ export function randomBase62(length: number): string {
   return text
 }
 
+export const SERVICE_PREFIX = 'hvs.'
+/** What tokens of old servers began with; still what an old client's one-time pad is as long as. */
+const OLD_PREFIX = 's.'
+/** 143 bits. */
+const TOKEN_LETTERS = 24
+
+/** Lengths a root token may have, and so a one-time pad for it. */
+export const ROOT_TOKEN_LENGTHS = [SERVICE_PREFIX.length + TOKEN_LETTERS, OLD_PREFIX.length + TOKEN_LETTERS] as const
+
+/** @param length  one of ROOT_TOKEN_LENGTHS */
+export function newServiceToken(length: number = ROOT_TOKEN_LENGTHS[0]): string {
+  return (length === ROOT_TOKEN_LENGTHS[0] ? SERVICE_PREFIX : OLD_PREFIX) + randomBase62(TOKEN_LETTERS)
+}
+
 const NAME_LETTERS = 24
 
 /**

@@ -18,6 +18,8 @@ export interface CreateSpec {
   parent?: Token | undefined
   /** The token itself, instead of a random one. */
   id?: string | undefined
+  /** The token itself, from `newServiceToken`, for who has to tell it in another form before it is made. */
+  text?: string | undefined
   explicitMaxTtlSeconds?: number
   periodSeconds?: number
   /** 0: no limit. */

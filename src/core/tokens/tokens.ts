@@ -17,15 +17,12 @@ import { ApiError } from '#sdk/errors.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
 import { BATCH_PREFIX, BatchTokens, MAX_BATCH_BYTES } from './batch.ts'
 import { Expiry, type ExpiryIndex } from './expiry.ts'
-import { isTokenName, randomBase62, tokenName } from './ids.ts'
+import { isTokenName, newServiceToken, SERVICE_PREFIX, tokenName } from './ids.ts'
 import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
 import { type RevokeListener, Revocation } from './revocation.ts'
 import { endOf, isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
 import { effectiveTtl, type RenewLimits } from './ttl.ts'
 
-const SERVICE_PREFIX = 'hvs.'
-/** 143 bits. */
-const TOKEN_LETTERS = 24
 /** Lookups walk up this far at most. */
 export const MAX_GENERATIONS = 256
 const MAX_TOKEN_BYTES = MAX_BATCH_BYTES
@@ -159,7 +156,7 @@ export class Tokens {
       // Another token of this name may have been here: its storage area must never be this one's.
       entry.cubbyhole ??= newCubbyhole()
     }
-    const text = spec.id ?? newServiceToken()
+    const text = spec.id ?? spec.text ?? newServiceToken()
     const id = this.#id(text)
     const token = makeToken(id, text, 'service', entry)
     // What hung on an earlier token of the same name must not be taken for this one's.
@@ -188,9 +185,9 @@ export class Tokens {
     return { ...(await this.create(spec)), warnings }
   }
 
-  /** A token that may do anything and never ends: at initialisation, in dev mode, from generate-root. */
-  async createRoot(id?: string): Promise<Issued> {
-    return await this.create({ ...ROOT_SPEC, ...(id !== undefined && { id }) })
+  /** A token that may do anything and never ends. @param text  the token itself, from `newServiceToken` */
+  async createRoot(text: string): Promise<Issued> {
+    return await this.create({ ...ROOT_SPEC, text })
   }
 
   async lookupByAccessor(accessor: string): Promise<Token | undefined> {
@@ -362,10 +359,6 @@ export class Tokens {
     if (!this.#salt) throw new ApiError('sealed', 'Vault is sealed')
     return this.#salt
   }
-}
-
-function newServiceToken(): string {
-  return SERVICE_PREFIX + randomBase62(TOKEN_LETTERS)
 }
 
 async function isTaken(transaction: StorageTransaction, id: string): Promise<boolean> {

@@ -164,6 +164,10 @@ export const root: Group = {
     operator: {
       about: 'Make, seal and unseal a server.',
       commands: {
+        'generate-root': {
+          about: 'Make a root token with the consent of those who hold the keys.',
+          load: async () => (await import('./commands/operator-generate-root.ts')).generateRoot,
+        },
         init: {
           about: 'Initialize a server: make its keys and its first token.',
           load: async () => (await import('./commands/operator-init.ts')).init,
@@ -171,6 +175,22 @@ export const root: Group = {
         'key-status': {
           about: 'Tell about the key that encrypts the store.',
           load: async () => (await import('./commands/operator.ts')).keyStatus,
+        },
+        members: {
+          about: 'List the servers that share the store.',
+          load: async () => (await import('./commands/operator.ts')).members,
+        },
+        rekey: {
+          about: 'Replace the keys that unseal a server by new ones.',
+          load: async () => (await import('./commands/operator-rekey.ts')).rekey,
+        },
+        rotate: {
+          about: 'Make a new key for all that is written from now on.',
+          load: async () => (await import('./commands/operator.ts')).rotate,
+        },
+        'rotate-keys': {
+          about: 'The same as rekey, for servers that ask for a token first.',
+          load: async () => (await import('./commands/operator-rekey.ts')).rotateKeys,
         },
         seal: {
           about: 'Seal a server: it forgets its keys and stops serving.',

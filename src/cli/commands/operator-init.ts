@@ -1,9 +1,9 @@
 /** `operator init`: sys/init. */
 import type { ClientReply } from '#client/client.ts'
 import { type Call, command } from '#cli/command.ts'
-import { readText } from '#cli/data-arguments.ts'
-import { attempt, CommandFailure, EXIT_OK, EXIT_REMOTE } from '#cli/failure.ts'
+import { attempt, EXIT_OK, EXIT_REMOTE } from '#cli/failure.ts'
 import { isObject } from '#cli/json.ts'
+import { readPgpKeys } from '#cli/pgp-keys.ts'
 
 const flags = {
   'key-shares': { type: 'integer', aliases: ['n'], default: 5, about: 'How many unseal keys to make.' },
@@ -65,10 +65,10 @@ async function initialize({ flags: given, given: names, session, output }: Call<
     secret_shares: keys ? given['key-shares'] : 0,
     secret_threshold: keys ? given['key-threshold'] : 0,
     ...(given['stored-shares'] === undefined ? {} : { stored_shares: given['stored-shares'] }),
-    ...(given['pgp-keys'] ? { pgp_keys: await readKeys(given['pgp-keys']) } : {}),
+    ...(given['pgp-keys'] ? { pgp_keys: await readPgpKeys(given['pgp-keys']) } : {}),
     ...(recovery ? { recovery_shares: given['recovery-shares'], recovery_threshold: given['recovery-threshold'] } : {}),
-    ...(given['recovery-pgp-keys'] ? { recovery_pgp_keys: await readKeys(given['recovery-pgp-keys']) } : {}),
-    ...(given['root-token-pgp-key'] ? { root_token_pgp_key: (await readKeys(given['root-token-pgp-key']))[0] } : {}),
+    ...(given['recovery-pgp-keys'] ? { recovery_pgp_keys: await readPgpKeys(given['recovery-pgp-keys']) } : {}),
+    ...(given['root-token-pgp-key'] ? { root_token_pgp_key: (await readPgpKeys(given['root-token-pgp-key']))[0] } : {}),
   }
   const reply = await attempt('Error initializing', async () => await session.request('PUT', 'sys/init', { body }))
   return await printKeys(reply, body, { output })
@@ -108,28 +108,4 @@ async function printKeys(reply: ClientReply, counts: Counts, { output }: Pick<Ca
       : `The server is initialized and unseals itself. Keep the recovery keys apart: ${counts.recovery_threshold ?? 0} of them are needed for\nwhat not even a root token may do alone.`,
   )
   return EXIT_OK
-}
-
-/** The API takes PGP keys as base64 of their bytes; an armored key is sent as it is read, without its armor. */
-async function readKeys(list: string): Promise<string[]> {
-  return await Promise.all(
-    list.split(',').map(async (name) => {
-      const path = name.trim().replace(/^@/, '')
-      if (path.startsWith('keybase:'))
-        throw new CommandFailure('keys from Keybase cannot be fetched: give the file of the public key', 1)
-      return await readPgpKey(path)
-    }),
-  )
-}
-
-async function readPgpKey(path: string): Promise<string> {
-  const text = await readText(path)
-  const armor =
-    /-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:[^\r\n]+\r?\n)*\r?\n([A-Za-z0-9+/=\r\n]+?)(?:\r?\n=[A-Za-z0-9+/]{4})?\r?\n-----END/.exec(
-      text,
-    )
-  if (armor) return armor[1]!.replace(/\s+/g, '')
-  if (/^[A-Za-z0-9+/=\s]+$/.test(text)) return text.replace(/\s+/g, '')
-  const { readFile } = await import('node:fs/promises')
-  return (await readFile(path)).toString('base64')
 }

@@ -1,5 +1,6 @@
-/** `operator unseal`, `seal` and `key-status`. */
-import { command } from '#cli/command.ts'
+/** `operator unseal`, `seal`, `key-status`, `rotate` and `members`. */
+import type { ClientReply } from '#client/client.ts'
+import { type Call, command } from '#cli/command.ts'
 import { attempt, EXIT_OK, UsageError } from '#cli/failure.ts'
 import { isObject } from '#cli/json.ts'
 import { askSecret } from '#cli/prompt.ts'
@@ -56,17 +57,65 @@ export const keyStatus = command({
   flags: {},
   output: 'format',
   arguments: { min: 0, max: 0 },
-  async run({ session, output }) {
-    const reply = await attempt('Error reading key status', async () => await session.request('GET', 'sys/key-status'))
-    if (output.format !== 'table') return await output.reply(reply)
-    const data = toSecret(reply.json).data ?? {}
-    output.line(
-      columns([
-        ['Key Term', plain(data['term'])],
-        ['Install Time', plain(data['install_time'])],
-        ['Encryption Count', plain(data['encryptions'])],
-      ]),
+  run: async (call) =>
+    await printKeyStatus(
+      call,
+      await attempt('Error reading key status', () => call.session.request('GET', 'sys/key-status')),
+    ),
+})
+
+export const rotate = command({
+  usage: '[options]',
+  details:
+    'Makes a new key for all that is written from now on; what was written before stays readable by the older keys. The keys of people stay the same (for those: rekey). It happens by itself, too, long before a key was used too often. Needs sudo on sys/rotate.',
+  flags: {},
+  output: 'format',
+  arguments: { min: 0, max: 0 },
+  async run(call) {
+    const { session, output } = call
+    await attempt('Error rotating key', () => session.request('PUT', 'sys/rotate'))
+    output.successUnlessData('Success! Rotated key\n')
+    return await printKeyStatus(
+      call,
+      await attempt('Error reading key status', () => session.ask('GET', 'sys/key-status')),
     )
-    return EXIT_OK
+  },
+})
+
+async function printKeyStatus({ output }: Call, reply: ClientReply): Promise<number> {
+  if (output.format !== 'table') return await output.reply(reply)
+  const data = toSecret(reply.json).data ?? {}
+  output.line(
+    columns([
+      ['Key Term', plain(data['term'])],
+      ['Install Time', plain(data['install_time'])],
+      ['Encryption Count', plain(data['encryptions'])],
+    ]),
+  )
+  return EXIT_OK
+}
+
+export const members = command({
+  usage: '[options]',
+  details: 'Lists the servers that share the store.',
+  flags: {},
+  output: 'format',
+  arguments: { min: 0, max: 0 },
+  async run({ session, output }) {
+    const reply = await attempt('Error reading HA status', () => session.request('GET', 'sys/ha-status'))
+    if (output.format === 'raw') return await output.reply(reply)
+    const data = toSecret(reply.json).data ?? {}
+    const nodes = Array.isArray(data['nodes']) ? data['nodes'].filter(isObject) : []
+    return await output.list(data, () => [
+      ['Host Name', 'API Address', 'Cluster Address', 'Active Node', 'Version', 'Last Echo'],
+      ...nodes.map((node) => [
+        plain(node['hostname']),
+        plain(node['api_address']),
+        plain(node['cluster_address']),
+        plain(node['active_node']),
+        plain(node['version']),
+        plain(node['last_echo'] ?? ''),
+      ]),
+    ])
   },
 })

@@ -6,4 +6,5 @@ export const engines: Record<string, () => Promise<{ engine: Engine }>> = {
   // The name that the KV engine had before it got versions; old mounts and scripts still say it.
   generic: () => import('./kv/engine.ts'),
   kv: () => import('./kv/engine.ts'),
+  transit: () => import('./transit/engine.ts'),
 }

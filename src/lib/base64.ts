@@ -15,3 +15,9 @@ export function decodeBase64Url(text: string): Buffer | undefined {
   if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return undefined
   return Buffer.from(text, 'base64url')
 }
+
+/** What the Go standard library says of a text that is no base64, since it stands in refusals that clients see. */
+export function base64Fault(text: string): string {
+  const odd = text.search(/[^A-Za-z0-9+/\r\n]/)
+  return `illegal base64 data at input byte ${odd < 0 ? text.length - (text.length % 4) : odd}`
+}

@@ -3,7 +3,20 @@ import test from 'node:test'
 import { type CaseResult, loadExchanges, replay } from './replay.ts'
 
 /** Areas that are complete here: every recorded case agrees. */
-const complete = ['kv_v1', 'kv_v2', 'approle', 'token', 'policy', 'policies', 'health', 'leader', 'init', 'key', 'seal']
+const complete = [
+  'kv_v1',
+  'kv_v2',
+  'approle',
+  'token',
+  'policy',
+  'policies',
+  'health',
+  'leader',
+  'init',
+  'key',
+  'seal',
+  'transit',
+]
 
 /**
  * Where we answer otherwise on purpose, and how. The recorded server's tokens have 26 characters and its one-time pads too;

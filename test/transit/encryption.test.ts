@@ -91,7 +91,7 @@ test('what is no ciphertext is refused with the words of the API', async () => {
     assert.deepEqual((await server.write('transit/encrypt/app', body)).body.errors, ['missing plaintext to encrypt'])
   }
   assert.deepEqual((await server.write('transit/encrypt/app', { plaintext: 'no base64' })).body.errors, [
-    'failed to base64-decode plaintext',
+    'illegal base64 data at input byte 2',
   ])
   assert.deepEqual((await server.write('transit/decrypt/none', { ciphertext })).body.errors, [
     'encryption key not found',
@@ -112,7 +112,7 @@ test('keys for signing neither encrypt nor decrypt, and RSA takes no associated 
   ])
   await server.write('transit/keys/rsa', { type: 'rsa-2048' })
   const answer = await server.write('transit/encrypt/rsa', { plaintext: 'b25l', associated_data: 'b25l' })
-  assert.deepEqual(answer.body.errors, ['associated_data provided for non-AEAD cipher suite rsa-2048'])
+  assert.deepEqual(answer.body.errors, ['[0].associated_data provided for non-AEAD cipher suite rsa-2048'])
 })
 
 test('a batch answers each item in its place; one that fails has an error and the others do not suffer', async () => {

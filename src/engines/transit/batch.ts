@@ -1,6 +1,6 @@
 /** Requests for one message or for many, whose answers then stand in the same order, each with its own error. */
 import { setImmediate } from 'node:timers/promises'
-import { decodeBase64 } from '#lib/base64.ts'
+import { base64Fault, decodeBase64 } from '#lib/base64.ts'
 import type { Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { type Field, isObject } from '#sdk/schema.ts'
@@ -93,18 +93,21 @@ export function numberOf(item: Item, name: string): number {
 export function bytesOf(item: Item, name: string): Buffer {
   const text = textOf(item, name)
   if (text === '') return Buffer.alloc(0)
-  return decodeBase64(text) ?? refuse(`failed to base64-decode ${name}`)
+  return decodeBase64(text) ?? refuse(base64Fault(text))
 }
 
 /**
  * Each item's answer. What is refused becomes the `error` of its item; what goes wrong on our side ends the request.
  */
-export async function eachItem(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+export async function eachItem(
+  items: readonly Item[],
+  work: (item: Item, index: number) => Promise<Result>,
+): Promise<Result[]> {
   const results: Result[] = []
   let turnEnds = performance.now() + TURN_MS
   for (let start = 0; start < items.length; start += AT_ONCE) {
     const group = items.slice(start, start + AT_ONCE)
-    results.push(...(await Promise.all(group.map((item) => settle(item, work)))))
+    results.push(...(await Promise.all(group.map((item, index) => settle(item, () => work(item, start + index))))))
     if (performance.now() > turnEnds) {
       await setImmediate()
       turnEnds = performance.now() + TURN_MS
@@ -113,10 +116,10 @@ export async function eachItem(items: readonly Item[], work: (item: Item) => Pro
   return results
 }
 
-async function settle(item: Item, work: (item: Item) => Promise<Result>): Promise<Result> {
+async function settle(item: Item, work: () => Promise<Result>): Promise<Result> {
   const reference = textOf(item, 'reference')
   try {
-    return { ...(await work(item)), reference }
+    return { ...(await work()), reference }
   } catch (error) {
     if (error instanceof ApiError && error.code === 'invalid_request') return { error: error.message, reference }
     throw error

@@ -9,13 +9,13 @@ export function labelled(version: number, payload: string): string {
 }
 
 /**
- * @param what  `ciphertext` or `signature`, for the refusals
+ * @param what  for the refusals
  * @throws ApiError `invalid_request` when it is none, or its version is not to be used
  */
 export function versionOf(
   key: Readonly<KeyEntry>,
   text: string,
-  what: 'ciphertext' | 'signature',
+  what: 'ciphertext' | 'signature' | 'HMAC to verify',
 ): { version: number; payload: string } {
   if (!text.startsWith(PREFIX)) refuse(`invalid ${what}: no prefix`)
   const cut = text.indexOf(':', PREFIX.length)
@@ -26,17 +26,18 @@ export function versionOf(
   const version = Number(number) || 1
   if (version > key.latest_version) refuse(`invalid ${what}: version is too new`)
   if (version < 1 || version < key.min_decryption_version || version < key.min_available_version) {
+    if (what === 'HMAC to verify') refuse('cannot verify HMAC: version is too old (disallowed by policy)')
     refuse('ciphertext or signature version is disallowed by policy (too old)')
   }
   return { version, payload: text.slice(cut + 1) }
 }
 
 /**
- * The version that a request for `asked` uses to encrypt, sign or make an HMAC; 0: the latest.
+ * The version that a request for `asked` uses to encrypt or sign; 0: the latest.
  *
  * @param what  what it is for, in the refusals
  */
-export function usableVersion(key: Readonly<KeyEntry>, asked: number, what: 'encryption' | 'signing' | 'HMAC'): number {
+export function usableVersion(key: Readonly<KeyEntry>, asked: number, what: 'encryption' | 'signing'): number {
   if (asked === 0) return key.latest_version
   if (asked < 0) refuse(`requested version for ${what} is negative`)
   if (asked > key.latest_version) refuse(`requested version for ${what} is higher than the latest key version`)

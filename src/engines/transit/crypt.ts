@@ -33,7 +33,6 @@ export async function encryptMessage(
   const material = kept(key, version) ?? (await materialOf(mount, key, version))
   let sealed: Buffer
   if (type.family === 'rsa') {
-    refuseAssociated(key, associated)
     sealed = Buffer.from(await oaep('encrypt', material.public!, plain))
   } else {
     sealed = sealWith(type, key, material, { plain, context, associated })
@@ -55,7 +54,6 @@ export async function decryptMessage(
   const sealed = decodeBase64(payload) ?? refuse('invalid ciphertext: could not decode base64')
   const material = kept(key, version) ?? (await materialOf(mount, key, version))
   if (type.family === 'aead') return openWith(type, key, material, { sealed, context, associated })
-  refuseAssociated(key, associated)
   if (!material.private) refuse('requested version for decryption contains a public key only')
   try {
     return Buffer.from(await oaep('decrypt', material.private, sealed))
@@ -123,8 +121,4 @@ function derivedKeys(type: AeadType, key: Readonly<KeyEntry>, material: Material
 async function oaep(what: 'encrypt' | 'decrypt', key: KeyObject, bytes: Buffer): Promise<ArrayBuffer> {
   const algorithm = { name: 'RSA-OAEP', hash: 'SHA-256' }
   return subtle[what](algorithm, key.toCryptoKey(algorithm, false, [what]), new Uint8Array(bytes))
-}
-
-function refuseAssociated(key: Readonly<KeyEntry>, associated: Uint8Array): void {
-  if (associated.length > 0) refuse(`associated_data provided for non-AEAD cipher suite ${key.type}`)
 }

@@ -15,7 +15,7 @@ import {
 } from './batch.ts'
 import { makeKey } from './create.ts'
 import { decryptMessage, encryptMessage } from './crypt.ts'
-import { keyNamed, nameField, refuse } from './key.ts'
+import { type KeyEntry, keyNamed, nameField, refuse } from './key.ts'
 import { usable } from './use.ts'
 import { type SettingsEntry, SETTINGS_KEY } from './settings.ts'
 import { keyTypes, typeNamed } from './types.ts'
@@ -117,9 +117,9 @@ async function encryptAll(call: EncryptCall): Promise<Reply> {
 
   const made = call.operation === 'create' ? await madeFor(call, items) : { warnings: undefined }
   const key = usable(await keyNamed(mount.storage, data.name), MISSING)
-  const work = async (item: Item): Promise<Result> => {
+  const work = async (item: Item, index: number): Promise<Result> => {
     const context = bytesOf(item, 'context')
-    const associated = bytesOf(item, 'associated_data')
+    const associated = associatedOf(key, item, index)
     const plain = bytesOf(item, 'plaintext')
     const message = { context, associated, keyVersion: numberOf(item, 'key_version') }
     const { ciphertext, version } = await encryptMessage(mount, key, plain, message)
@@ -128,8 +128,17 @@ async function encryptAll(call: EncryptCall): Promise<Reply> {
   }
   const reply = batch
     ? batchReply(await eachItem(items, work), data.partial_failure_response_code)
-    : { data: await work(items[0]!) }
+    : { data: await work(items[0]!, 0) }
   return { ...reply, ...(made.warnings && { warnings: made.warnings }) }
+}
+
+/** @throws ApiError `invalid_request` when the key's cipher has no place for it */
+export function associatedOf(key: Readonly<KeyEntry>, item: Item, index: number): Buffer {
+  const associated = bytesOf(item, 'associated_data')
+  if (associated.length > 0 && keyTypes[key.type].family !== 'aead') {
+    refuse(`[${index}].associated_data provided for non-AEAD cipher suite ${key.type}`)
+  }
+  return associated
 }
 
 /** Makes the key that a request to encrypt expects, derived if its messages have contexts. */
@@ -161,16 +170,16 @@ async function decryptAll({ mount, data }: Call<typeof decryptFields>): Promise<
   if (!batch && data.ciphertext === '') refuse(missing.message)
 
   const key = usable(await keyNamed(mount.storage, data.name), MISSING)
-  const work = async (item: Item): Promise<Result> => {
+  const work = async (item: Item, index: number): Promise<Result> => {
     const ciphertext = textOf(item, 'ciphertext')
     if (ciphertext === '') refuse(missing.message)
-    const message = { context: bytesOf(item, 'context'), associated: bytesOf(item, 'associated_data') }
+    const message = { context: bytesOf(item, 'context'), associated: associatedOf(key, item, index) }
     const plain = await decryptMessage(mount, key, ciphertext, message)
     const plaintext = plain.toString('base64')
     plain.fill(0)
     return { plaintext }
   }
-  if (!batch) return { data: await work(items[0]!) }
+  if (!batch) return { data: await work(items[0]!, 0) }
   const results = (await eachItem(items, work)).map((result) => ({ plaintext: '', ...result }))
   return batchReply(results, data.partial_failure_response_code)
 }

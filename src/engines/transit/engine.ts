@@ -8,11 +8,27 @@
  *   config/cache           → CacheSettings
  */
 import type { Engine } from '#sdk/engine.ts'
+import { backupPaths } from './backup.ts'
+import { datakeyPath } from './datakey.ts'
+import { digestPaths } from './digests.ts'
 import { encryptionPaths } from './encryption.ts'
+import { exportPaths } from './export.ts'
+import { hmacPaths } from './hmac.ts'
 import { keyPaths } from './keys.ts'
 import { settingsPaths } from './settings.ts'
+import { signingPaths } from './signing.ts'
 
-const paths = [...encryptionPaths, ...keyPaths, ...settingsPaths]
+const paths = [
+  ...encryptionPaths,
+  datakeyPath,
+  ...hmacPaths,
+  ...signingPaths,
+  ...digestPaths,
+  ...exportPaths,
+  ...backupPaths,
+  ...keyPaths,
+  ...settingsPaths,
+]
 
 export const engine: Engine = {
   name: 'transit',

@@ -23,7 +23,7 @@ export interface Material {
 }
 
 /** Each version has an HMAC key of its own, whatever the key is for. */
-const HMAC_KEY_BYTES = 32
+export const HMAC_KEY_BYTES = 32
 
 /** What new convergent keys use: both the key and the key of its nonces come from the context. */
 const CONVERGENT_VERSION = 3

@@ -1,0 +1,23 @@
+/** Reading the material of several versions. */
+import type { Mount } from '#sdk/engine.ts'
+import { type KeyEntry, refuse, type VersionEntry, versionPath } from './key.ts'
+
+/** How many are read at once. */
+const AT_ONCE = 64
+
+/**
+ * From `first` to the latest.
+ *
+ * @throws ApiError `invalid_request` if the key was trimmed or deleted since it was looked up
+ */
+export async function allVersions(mount: Mount, key: Readonly<KeyEntry>, first: number): Promise<VersionEntry[]> {
+  const versions: VersionEntry[] = []
+  for (let start = first; start <= key.latest_version; start += AT_ONCE) {
+    const part = Array.from({ length: Math.min(AT_ONCE, key.latest_version - start + 1) }, (_, index) => start + index)
+    const found = await Promise.all(
+      part.map((version) => mount.storage.get<VersionEntry>(versionPath(key.id, version))),
+    )
+    for (const version of found) versions.push(version ?? refuse('this version of the key is not there any more'))
+  }
+  return versions
+}

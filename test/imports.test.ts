@@ -36,6 +36,7 @@ const kinds = ['engines', 'auth', 'audit', 'storage', 'seal']
 
 /** npm package → the only place that may import it. */
 const packages: Record<string, string> = {
+  asn1js: 'lib/x509',
   'shamir-secret-sharing': 'seal/shamir',
   yaml: 'cli',
   bcryptjs: 'auth/userpass',

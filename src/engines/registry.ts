@@ -7,4 +7,5 @@ export const engines: Record<string, () => Promise<{ engine: Engine }>> = {
   generic: () => import('./kv/engine.ts'),
   kv: () => import('./kv/engine.ts'),
   transit: () => import('./transit/engine.ts'),
+  pki: () => import('./pki/engine.ts'),
 }

@@ -19,7 +19,7 @@ export type Field = About &
     | { type: 'string'; default?: string; choices?: readonly string[] }
     | { type: 'integer'; default?: number; min?: number; max?: number }
     | { type: 'boolean'; default?: boolean }
-    | { type: 'duration'; default?: number }
+    | { type: 'duration'; default?: number; min?: 0 }
     | { type: 'strings'; default?: readonly string[] }
     | { type: 'integers' }
     | { type: 'pairs' }
@@ -101,10 +101,8 @@ function convert(field: Field, given: unknown): Converted {
       return toInteger(field, given)
     case 'boolean':
       return toBoolean(given)
-    case 'duration': {
-      const seconds = parseDuration(given)
-      return seconds === undefined ? bad(`not a duration such as "30s", "1h" or a number of seconds`) : good(seconds)
-    }
+    case 'duration':
+      return toSeconds(field, given)
     case 'strings':
       return toStrings(given)
     case 'integers': {
@@ -147,6 +145,20 @@ function toInteger({ min, max }: { min?: number; max?: number }, given: unknown)
   if (min !== undefined && whole < min) return bad(`expected at least ${min}`)
   if (max !== undefined && whole > max) return bad(`expected at most ${max}`)
   return good(whole)
+}
+
+function toSeconds({ min }: { min?: 0 }, given: unknown): Converted {
+  const seconds = parseDuration(given)
+  if (seconds === undefined) return bad(durationProblem(given))
+  return min !== undefined && seconds < min ? bad(`cannot provide negative value '${seconds}'`) : good(seconds)
+}
+
+/** In the words of the Go standard library, which clients see: days are counted apart, all other units by it. */
+function durationProblem(given: unknown): string {
+  if (typeof given !== 'string') return 'could not parse duration from input'
+  const text = given.trim()
+  if (/[smh]$/.test(text)) return `time: invalid duration ${JSON.stringify(text)}`
+  return `strconv.ParseInt: parsing ${JSON.stringify(text.replace(/d$/, ''))}: invalid syntax`
 }
 
 function toBoolean(given: unknown): Converted {

@@ -16,6 +16,7 @@ const complete = [
   'key',
   'seal',
   'transit',
+  'lease',
 ]
 
 /**

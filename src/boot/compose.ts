@@ -9,7 +9,7 @@ import { Ledger } from '#audit/ledger/ledger.ts'
 import { auditDevices } from '#audit/registry.ts'
 import { authMethods } from '#auth/registry.ts'
 import { Audit } from '#core/audit/audit.ts'
-import { AuditDevices, LEDGER } from '#core/audit/devices.ts'
+import { AuditDevices } from '#core/audit/devices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { Leases } from '#core/leases/leases.ts'
 import { Lockout, type LockoutConfig } from '#core/lockout.ts'
@@ -34,7 +34,11 @@ import type { Clock, Engine } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
+import { systemClock } from './clock.ts'
+import { type DeclaredDevice, enableDeclared } from './declared-devices.ts'
 import { Housekeeping, tidyMounts } from './housekeeping.ts'
+import { leaseCalls } from './lease-calls.ts'
+import { troublesOf } from './troubles.ts'
 
 export interface NodeOptions {
   storage: { type: keyof typeof drivers; options: Record<string, string> }
@@ -48,7 +52,7 @@ export interface NodeOptions {
   /** Where clients reach this server, as it tells others; empty: not known. */
   apiAddress?: string | undefined
   /** Enabled at unseal when they are not there. */
-  auditDevices?: readonly { type: string; path: string; description: string; options: Record<string, string> }[]
+  auditDevices?: readonly DeclaredDevice[]
   /** When users are locked out, by auth method; and whether they are at all. */
   userLockout?: LockoutConfig
   disableUserLockout?: boolean
@@ -59,17 +63,6 @@ export interface NodeOptions {
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
 const DRAIN_MS = 5000
-
-let lastMoment = new Date()
-
-/** Many requests ask in the same millisecond; they share the answer, which nobody changes. */
-const systemClock: Clock = {
-  now() {
-    const nowMs = Date.now()
-    if (nowMs !== lastMoment.getTime()) lastMoment = new Date(nowMs)
-    return lastMoment
-  },
-}
 
 interface Cluster {
   name: string
@@ -114,7 +107,7 @@ export class StrongroomNode {
         resetUnseal: () => seal.resetUnseal(),
         storageType: options.storage.type === 'memory' ? 'inmem' : options.storage.type,
         cluster: () => this.#unsealed?.cluster,
-        troubles: () => this.#troubles(),
+        troubles: () => troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal }),
       }),
     )
   }
@@ -253,7 +246,7 @@ export class StrongroomNode {
     let cluster: Cluster
     try {
       await auditTable.load(ledger, this.#options.log)
-      await this.#enableDeclared(auditTable)
+      await enableDeclared(auditTable, this.#options.auditDevices ?? [], this.#options.log)
       cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
     } catch (error) {
       // Left open, it would be in the way of the next attempt.
@@ -291,23 +284,16 @@ export class StrongroomNode {
     })
     const audit = new Audit({ report: this.#options.log })
     const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
-    const leases: Leases = new Leases({
+    const builtin: Record<string, Engine> = {}
+    const mounts = this.#mounts(barrier, builtin)
+    const leases = new Leases({
       storage: barrier.storage('core/lease/'),
       clock,
       tokens,
-      revokeSecret: async ({ mount, revoke }) => {
-        const mounted = await mounts.byAccessor(mount)
-        await mounted?.engine.revokeLease?.({ mount: mounted.mount, revoke })
-      },
-      renewSecret: async ({ mount, revoke, ttlSeconds }) => {
-        const mounted = await mounts.byAccessor(mount)
-        await mounted?.engine.renewLease?.({ mount: mounted.mount, revoke, ttlSeconds })
-      },
+      ...leaseCalls(mounts),
     })
     const wrapping = new Wrapping({ storage: barrier.storage('core/wrapping/'), tokens, clock })
     const revokeAll = (route: string) => leases.revokePrefix(route, { sync: true, force: false })
-    const builtin: Record<string, Engine> = {}
-    const mounts = this.#mounts(barrier, builtin)
     builtin['system'] = systemEngine({
       mounts,
       policies,
@@ -338,21 +324,6 @@ export class StrongroomNode {
     }
   }
 
-  /** Devices of the configuration that are not enabled yet. One that cannot be is told, as one that fails later would be. */
-  async #enableDeclared(devices: AuditDevices): Promise<void> {
-    const there = await devices.describe()
-    for (const { type, path: name, description, options } of this.#options.auditDevices ?? []) {
-      if (Object.hasOwn(there, `${name}/`)) continue
-      try {
-        await devices.enable(name, { type, description, options, local: false })
-      } catch (error) {
-        this.#options.log(
-          `audit device ${name}/ of the configuration: ${error instanceof Error ? error.message : String(error)}`,
-        )
-      }
-    }
-  }
-
   #mounts(barrier: Barrier, builtin: Record<string, Engine>): Mounts {
     return new Mounts({
       storage: barrier.storage('mount/'),
@@ -378,23 +349,6 @@ export class StrongroomNode {
     if (storage.options['path'] !== undefined) return path.join(storage.options['path'], 'ledger')
     this.#temporaryFolder ??= await mkdtemp(path.join(tmpdir(), 'strongroom-ledger-'))
     return this.#temporaryFolder
-  }
-
-  #troubles(): { refusing: boolean; texts: string[] } {
-    const ledger = this.#ledger?.trouble()
-    const devices = this.#unsealed?.core.audit.failing().filter((name) => name !== LEDGER) ?? []
-    const texts = [
-      ledger && `audit ledger: ${ledger}`,
-      // Only which: what a device says of itself may tell strangers of files and hosts.
-      ...devices.map((name) => `audit device ${name} fails`),
-      this.#driver.trouble(),
-      this.seal.trouble(),
-      this.#unsealed?.core.leases.trouble(),
-    ]
-    return {
-      refusing: ledger !== undefined,
-      texts: texts.filter((text) => text !== undefined && text !== '') as string[],
-    }
   }
 }
 

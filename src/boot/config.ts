@@ -45,6 +45,12 @@ export interface ServerConfig {
   /** False if it is said anywhere, at the top or by any listener: what is closed at one door must not stand open at another. */
   unauthedRekey: boolean
   apiAddress: string | undefined
+  /** Where the process writes its number while it runs. */
+  pidFile: string | undefined
+  /** For listeners that do not say it themselves. */
+  maxRequestSeconds: number | undefined
+  /** Tell the name of this machine in every answer. */
+  tellHostname: boolean
   /** For people: what was taken otherwise than written, what is unknown. */
   notices: string[]
 }
@@ -166,6 +172,9 @@ function interpret(sources: readonly Source[]): ServerConfig {
       booleanOption(each, 'disable_unauthed_rekey_endpoints'),
     ),
     apiAddress: scalar(sources, 'api_addr')?.text,
+    pidFile: scalar(sources, 'pid_file')?.text || undefined,
+    maxRequestSeconds: seconds(sources, 'default_max_request_duration'),
+    tellHostname: booleanOption(topStanza(sources), 'enable_response_header_hostname'),
     notices,
   }
 }

@@ -1,31 +1,44 @@
 /** `listener` stanzas of the configuration as listeners that answer; certificates are looked at before anything is opened. */
-import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
-import { type ListenerOptions, parseAddress, type TlsOptions } from '#http/options.ts'
+import { type ListenerOptions, parseAddress } from '#http/options.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { booleanOption, ConfigError, type Stanza } from './config.ts'
+import type { Redaction } from '#request/incoming.ts'
+import { booleanOption, type Stanza } from './config.ts'
+import { forwarding, proxyProtocol } from './listener-proxies.ts'
+import { refused } from './listener-refusal.ts'
+import { tlsOptions } from './listener-tls.ts'
+
+/** What the file says for all listeners. */
+export interface ForAll {
+  maxRequestSeconds?: number | undefined
+  hostname?: string | undefined
+}
 
 /** @throws ConfigError for a stanza that cannot be used */
-export function listenerOptions(stanza: Stanza): ListenerOptions {
+export function listenerOptions(stanza: Stanza, forAll: ForAll = {}): ListenerOptions {
   const { type, options } = stanza
   if (options['chroot_namespace']) {
     // Left out, it would open to everybody what was meant for one namespace.
     throw refused(stanza, 'chroot_namespace is not available in this version')
   }
   const secure = type === 'tcp' && !booleanOption(stanza, 'tls_disable')
-  const socketMode = modeOf(stanza)
+  const proxies = { proxyProtocol: proxyProtocol(stanza), forwarding: forwarding(stanza) }
   return {
     address: addressOf(stanza),
     ...(secure && { tls: tlsOptions(stanza) }),
-    ...(socketMode !== undefined && { socketMode }),
+    ...given('socketMode', modeOf(stanza)),
+    ...given('socketOwner', ownerOf(stanza)),
+    ...given('proxyProtocol', proxies.proxyProtocol),
+    ...given('forwarding', proxies.forwarding),
+    ...given('redaction', redactionOf(stanza)),
+    ...given('hostname', forAll.hostname),
     limits: {
       ...given('maxRequestBytes', wholeNumber(stanza, 'max_request_size')),
       ...given('maxJsonDepth', wholeNumber(stanza, 'max_json_depth')),
       ...given('maxJsonStringBytes', wholeNumber(stanza, 'max_json_string_value_length')),
       ...given('maxJsonObjectEntries', wholeNumber(stanza, 'max_json_object_entry_count')),
       ...given('maxJsonArrayElements', wholeNumber(stanza, 'max_json_array_element_count')),
-      ...given('maxRequestSeconds', seconds(stanza, 'max_request_duration')),
+      ...given('maxRequestSeconds', seconds(stanza, 'max_request_duration') ?? forAll.maxRequestSeconds),
       ...given('headerSeconds', seconds(stanza, 'http_read_header_timeout')),
       ...given('readSeconds', seconds(stanza, 'http_read_timeout')),
       ...given('idleSeconds', seconds(stanza, 'http_idle_timeout')),
@@ -58,73 +71,39 @@ function modeOf(stanza: Stanza): number | undefined {
   return Number.parseInt(text, 8)
 }
 
-function tlsOptions(stanza: Stanza): TlsOptions {
-  const { tls_cert_file: certFile, tls_key_file: keyFile, tls_client_ca_file: clientCaFile } = stanza.options
-  if (!certFile || !keyFile)
-    throw refused(stanza, 'needs tls_cert_file and tls_key_file; only for tests: tls_disable = true')
-  const minVersion = stanza.options['tls_min_version'] || 'tls12'
-  if (minVersion !== 'tls12' && minVersion !== 'tls13') {
-    throw refused(stanza, `tls_min_version is "tls12" or "tls13", not "${minVersion}"`)
-  }
-  const requireClientCert = booleanOption(stanza, 'tls_require_and_verify_client_cert')
-  const disableClientCerts = booleanOption(stanza, 'tls_disable_client_certs')
-  if (requireClientCert && disableClientCerts) {
-    throw refused(stanza, 'tls_require_and_verify_client_cert and tls_disable_client_certs exclude each other')
-  }
-  if (requireClientCert && !clientCaFile) {
-    throw refused(
-      stanza,
-      'tls_require_and_verify_client_cert needs tls_client_ca_file: who may sign client certificates',
-    )
-  }
-  checkFiles(stanza, certFile, keyFile, clientCaFile)
-  return { certFile, keyFile, ...(clientCaFile && { clientCaFile }), minVersion, requireClientCert, disableClientCerts }
+/** Whom the socket is given to: names of this machine, or numbers. */
+function ownerOf(stanza: Stanza): { uid?: number; gid?: number } | undefined {
+  const uid = idOf(stanza, 'socket_user', '/etc/passwd')
+  const gid = idOf(stanza, 'socket_group', '/etc/group')
+  return uid === undefined && gid === undefined ? undefined : { ...given('uid', uid), ...given('gid', gid) }
 }
 
-/** The listener reads the files again; here they are only judged, each by its name. */
-function checkFiles(stanza: Stanza, certFile: string, keyFile: string, clientCaFile: string | undefined): void {
-  const cert = readNamed(stanza, 'tls_cert_file', certFile)
-  const key = readNamed(stanza, 'tls_key_file', keyFile)
-  const certificate = certificateIn(stanza, 'tls_cert_file', certFile, cert)
-  let privateKey: KeyObject
+function idOf(stanza: Stanza, option: string, table: string): number | undefined {
+  const name = stanza.options[option]
+  if (name === undefined || name === '') return undefined
+  if (/^\d{1,9}$/.test(name)) return Number(name)
+  let lines: string[]
   try {
-    privateKey = createPrivateKey(key)
-  } catch {
-    // The parser's own text is left out: it is about the bytes of a key.
-    throw refused(stanza, `tls_key_file ${keyFile} holds no private key in PEM form (without a passphrase)`)
-  }
-  if (!certificate.checkPrivateKey(privateKey)) {
-    throw refused(stanza, `tls_key_file ${keyFile} is not the key of the certificate in tls_cert_file ${certFile}`)
-  }
-  try {
-    createSecureContext({ cert, key })
+    lines = readFileSync(table, 'utf8').split('\n')
   } catch (error) {
-    throw refused(stanza, `tls_cert_file ${certFile} cannot be used: ${(error as Error).message}`)
+    throw refused(stanza, `${option}: ${table} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
-  if (clientCaFile) {
-    certificateIn(stanza, 'tls_client_ca_file', clientCaFile, readNamed(stanza, 'tls_client_ca_file', clientCaFile))
-  }
+  const found = lines.map((line) => line.split(':')).find(([each]) => each === name)
+  if (!found || !/^\d+$/.test(found[2] ?? '')) throw refused(stanza, `${option} "${name}" is not in ${table}`)
+  return Number(found[2])
 }
 
-function certificateIn(stanza: Stanza, option: string, file: string, bytes: Buffer): X509Certificate {
-  try {
-    return new X509Certificate(bytes)
-  } catch {
-    throw refused(stanza, `${option} ${file} holds no certificate in PEM form`)
+function redactionOf(stanza: Stanza): Redaction | undefined {
+  const redaction = {
+    addresses: booleanOption(stanza, 'redact_addresses'),
+    clusterName: booleanOption(stanza, 'redact_cluster_name'),
+    version: booleanOption(stanza, 'redact_version'),
   }
+  return Object.values(redaction).includes(true) ? redaction : undefined
 }
 
-function readNamed(stanza: Stanza, option: string, file: string): Buffer {
-  try {
-    return readFileSync(file)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw refused(stanza, `${option} ${file} cannot be read: ${code === 'ENOENT' ? 'no such file' : code}`)
-  }
-}
-
-function given<K extends string>(name: K, value: number | undefined): { [P in K]?: number } {
-  return (value === undefined ? {} : { [name]: value }) as { [P in K]?: number }
+function given<K extends string, V>(name: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [name]: value }) as { [P in K]?: V }
 }
 
 /** 0 stands for "as by default", here and in durations. */
@@ -141,8 +120,4 @@ function seconds(stanza: Stanza, name: string): number | undefined {
   const parsed = parseDuration(text)
   if (parsed === undefined || parsed < 0) throw refused(stanza, `${name} is a duration such as "90s", not "${text}"`)
   return parsed || undefined
-}
-
-function refused({ type, at }: Stanza, message: string): ConfigError {
-  return new ConfigError(`${at}: listener "${type}": ${message}`)
 }

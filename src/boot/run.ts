@@ -23,18 +23,37 @@ export async function listen(node: StrongroomNode, options: readonly ListenerOpt
   }
 }
 
-/** SIGTERM and SIGINT end the server after the requests under way; SIGHUP opens files and certificates again. */
-export function obeySignals(node: StrongroomNode, listeners: readonly Listener[]): void {
-  let ending = false
+/**
+ * SIGTERM and SIGINT end the server after the requests under way, a second one without waiting for them; SIGHUP opens files
+ * and certificates again.
+ *
+ * @param last  done when all is closed
+ */
+export function obeySignals(
+  node: StrongroomNode,
+  listeners: readonly Listener[],
+  { again, last }: { again?: () => void; last?: () => void } = {},
+): void {
+  let signals = 0
   const end = (signal: string) => {
-    if (ending) return
-    ending = true
-    logLine(`${signal}: finishing what is under way, then stopping`)
-    void shutDown(node, listeners).then((code) => process.exit(code))
+    signals += 1
+    if (signals === 1) {
+      logLine(`${signal}: finishing what is under way, then stopping; a second signal stops at once`)
+      void shutDown(node, listeners).then((code) => {
+        last?.()
+        process.exit(code)
+      })
+    } else if (signals === 2) {
+      logLine(`${signal}: what is under way is cut off`)
+      for (const listener of listeners) listener.cut()
+    }
   }
   process.on('SIGTERM', () => end('SIGTERM'))
   process.on('SIGINT', () => end('SIGINT'))
-  process.on('SIGHUP', () => void reload(node, listeners))
+  process.on('SIGHUP', () => {
+    again?.()
+    void reload(node, listeners)
+  })
 }
 
 async function shutDown(node: StrongroomNode, listeners: readonly Listener[]): Promise<number> {

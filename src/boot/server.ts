@@ -1,10 +1,14 @@
 /** `strongroom server`: from a configuration file, or in memory for development. */
+import { hostname } from 'node:os'
+import type { ListenerOptions } from '#http/options.ts'
 import { StrongroomNode } from './compose.ts'
 import { readConfig, type ServerConfig } from './config.ts'
+import { tellChanges } from './config-changes.ts'
 import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
 import { logLine } from './log.ts'
+import { writePidFile } from './pid-file.ts'
 import { listen, obeySignals } from './run.ts'
 import { sealConfig } from './seals.ts'
 import { runDev } from './dev.ts'
@@ -63,16 +67,18 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
     process.stderr.write(`no configuration: give -config=FILE, or -dev for a server in memory\n\n${help}`)
     return 1
   }
-  await runConfigured(readConfig(places))
+  await runConfigured(places)
   return undefined
 }
 
-async function runConfigured(config: ServerConfig): Promise<void> {
+async function runConfigured(places: readonly string[]): Promise<void> {
+  const config = readConfig(places)
   const notices = [...config.notices]
   const userLockout = lockoutConfig(config.userLockout, notices)
   for (const notice of notices) logLine(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
-  const options = config.listeners.map(listenerOptions)
+  const forAll = { maxRequestSeconds: config.maxRequestSeconds, ...(config.tellHostname && { hostname: hostname() }) }
+  const options = config.listeners.map((stanza) => listenerOptions(stanza, forAll))
   const node = await StrongroomNode.open({
     ...config,
     userLockout,
@@ -80,8 +86,22 @@ async function runConfigured(config: ServerConfig): Promise<void> {
     seal: sealConfig(config.seal),
     log: logLine,
   })
-  const listeners = await listen(node, options)
-  obeySignals(node, listeners)
+  // Not before the store is ours: the number of a server that has it must not be overwritten.
+  const removePidFile = config.pidFile === undefined ? undefined : writePidFile(config.pidFile)
+  try {
+    const listeners = await listen(node, options)
+    obeySignals(node, listeners, {
+      again: () => tellChanges(places, config),
+      ...(removePidFile && { last: removePidFile }),
+    })
+    tellStart(node, config, options)
+  } catch (error) {
+    removePidFile?.()
+    throw error
+  }
+}
+
+function tellStart(node: StrongroomNode, config: ServerConfig, options: readonly ListenerOptions[]): void {
   const where = options.map(({ address, tls }) => `${tls ? 'https' : 'http'}://${address}`).join(', ')
   const { initialized, sealed } = node.seal.status()
   logLine(

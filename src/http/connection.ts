@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Peer } from './decode.ts'
 import type { ProtocolError } from './errors.ts'
+import type { Source } from './proxied.ts'
 
 export interface Connection {
   socket: Socket
@@ -29,10 +30,11 @@ export interface Connection {
   listeners: Map<string, (...args: unknown[]) => void>
 }
 
-export function createConnection(socket: Socket, maxRequests: number): Connection {
+/** @param source  whose connection it is, where a proxy passes it on */
+export function createConnection(socket: Socket, maxRequests: number, source?: Source): Connection {
   return {
     socket,
-    peer: peerOf(socket),
+    peer: peerOf(socket, source),
     requestsLeft: maxRequests,
     running: 0,
     latest: undefined,
@@ -53,12 +55,12 @@ export function whenAnswered({ latest }: Connection, then: () => void): void {
   else latest.once('close', then)
 }
 
-function peerOf(socket: Socket): Peer {
+function peerOf(socket: Socket, source: Source | undefined): Peer {
   const clientCertificates = socket instanceof TLSSocket ? chainOf(socket) : undefined
   return {
     // An IPv4 address that a socket for both families reports in its IPv6 form.
-    remoteAddress: (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
-    remotePort: socket.remotePort ?? 0,
+    remoteAddress: (source?.address ?? socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''),
+    remotePort: source?.port ?? socket.remotePort ?? 0,
     ...(clientCertificates && { clientCertificates }),
   }
 }

@@ -3,11 +3,12 @@
  * timer of its own; one clock tick a second looks for those that take too long.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Outgoing, Incoming } from '#request/incoming.ts'
+import type { Outgoing, Incoming, Redaction } from '#request/incoming.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Connection } from './connection.ts'
 import { toIncoming } from './decode.ts'
 import { errorBody, ProtocolError, toHttp } from './errors.ts'
+import { forwardedPeer, type Forwarding } from './forwarded.ts'
 import type { Limits, Log } from './options.ts'
 
 export type Handle = (incoming: Incoming) => Promise<Outgoing>
@@ -39,6 +40,9 @@ interface Options {
   limits: Limits
   secure: boolean
   log: Log
+  forwarding?: Forwarding | undefined
+  redaction?: Redaction | undefined
+  hostname?: string | undefined
 }
 
 interface Context extends Options {
@@ -172,7 +176,10 @@ async function answer(context: Context, exchange: Exchange, bytes: Buffer): Prom
   let id: string | undefined
   try {
     const head = { method, url: request.url ?? '', headers: request.headers }
-    const incoming = toIncoming(head, bytes, connection.peer, context.limits)
+    const { forwarding, redaction } = context
+    const peer = forwarding ? forwardedPeer(request.headers, connection.peer, forwarding) : connection.peer
+    const incoming = toIncoming(head, bytes, peer, context.limits)
+    if (redaction) incoming.redact = redaction
     id = incoming.id
     await together(context)
     send(context, exchange, await context.handle(incoming))
@@ -240,6 +247,7 @@ function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
   if (outgoing.status !== 204) headers.push('Content-Length', String(lengthOf(body)))
   if (context.secure) headers.push('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+  if (context.hostname !== undefined) headers.push('X-Vault-Hostname', context.hostname)
   const namespace = request.headers['x-vault-namespace']
   if (namespace !== undefined) headers.push('X-Vault-Namespace', String(namespace))
   // What is left of a request that is answered before its end is not worth reading.

@@ -1,4 +1,6 @@
 /** What a listener can be told, and the limits it holds when it is told nothing. */
+import type { Redaction } from '#request/incoming.ts'
+import type { Forwarding } from './forwarded.ts'
 
 export interface TlsOptions {
   /** PEM, the server's own certificate first. */
@@ -7,10 +9,20 @@ export interface TlsOptions {
   /** PEM of those who may sign client certificates; needed for `requireClientCert`. */
   clientCaFile?: string
   minVersion?: 'tls12' | 'tls13'
+  maxVersion?: 'tls12' | 'tls13'
+  /** OpenSSL's names of those for TLS 1.2, by preference; without them Node's. Those of TLS 1.3 are always all. */
+  ciphers?: readonly string[]
   /** Refuse connections without a certificate of `clientCaFile`. */
   requireClientCert?: boolean
   /** Do not even ask for one. Unless set, one is asked for and handed on unverified: the cert auth method judges it. */
   disableClientCerts?: boolean
+}
+
+export interface ProxyProtocol {
+  /** Whether a connection from this address may begin with a header. Whoever connects without one speaks for itself. */
+  trusts(address: string): boolean
+  /** Close connections from all other addresses at once, rather than taking them as they are. */
+  denyOthers: boolean
 }
 
 export interface Limits {
@@ -70,6 +82,16 @@ export interface ListenerOptions {
   reusePort?: boolean
   /** Permissions of a unix socket; by default only its owner may connect. */
   socketMode?: number
+  /** Whom a unix socket is given to, by number. */
+  socketOwner?: { uid?: number; gid?: number }
+  /** Connections come through a proxy that begins each with a PROXY header. */
+  proxyProtocol?: ProxyProtocol
+  /** Requests come through a proxy that names the client in a header. */
+  forwarding?: Forwarding
+  /** What answers that need no token leave out. */
+  redaction?: Redaction
+  /** Told in every answer as X-Vault-Hostname. */
+  hostname?: string
   log?: Log
 }
 

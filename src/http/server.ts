@@ -7,6 +7,7 @@ import { type Connection, createConnection, whenAnswered } from './connection.ts
 import { errorBody, ProtocolError } from './errors.ts'
 import { createExchanges, type Exchanges, type Handle } from './exchange.ts'
 import { defaultLimits, type Limits, type ListenerOptions, parseAddress } from './options.ts'
+import { holdBack, type Proxied } from './proxied.ts'
 import { noteListeners, takeOver } from './rawmethods.ts'
 import { handshakeOptions, readContext } from './tls.ts'
 
@@ -18,6 +19,8 @@ export interface Listener {
    * Resolves when the last connection is closed.
    */
   close(options: { drainSeconds: number }): Promise<void>
+  /** Cuts every connection; to be called when `close` has taken too long. */
+  cut(): void
   /** `127.0.0.1:8200`, with the port that was given for 0, or the path of the unix socket. */
   readonly address: string
   /** Read certificates again, for new connections. @throws Error and keeps the old ones if the new are no good */
@@ -31,6 +34,7 @@ interface Context {
   exchanges: Exchanges
   connections: WeakMap<Socket, Connection>
   open: Set<Connection>
+  proxied: Proxied | undefined
 }
 
 export function createListener(handle: Handle, options: ListenerOptions): Listener {
@@ -39,10 +43,20 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
   const { tls } = options
   const server = createServerOf(options, limits)
   const open = new Set<Connection>()
-  const exchanges = createExchanges(handle, { limits, secure: tls !== undefined, log: options.log ?? (() => {}) }, open)
+  const log = options.log ?? (() => {})
+  const { forwarding, redaction, hostname } = options
+  const exchanges = createExchanges(
+    handle,
+    { limits, secure: tls !== undefined, log, forwarding, redaction, hostname },
+    open,
+  )
   const event = tls ? 'secureConnection' : 'connection'
   const sockets = trackSockets(server)
-  attach({ server, event, limits, exchanges, open, connections: new WeakMap() })
+  const waitMs = Math.min(limits.headerSeconds, limits.readSeconds) * 1000
+  const context: Context = { server, event, limits, exchanges, open, proxied: undefined, connections: new WeakMap() }
+  attach(context)
+  if (options.proxyProtocol)
+    context.proxied = holdBack(server, { protocol: options.proxyProtocol, secure: tls !== undefined, waitMs, log })
   let bound = options.address
   const reloadTls = async () => {
     if (tls && server instanceof TlsServer) server.setSecureContext(await readContext(tls))
@@ -52,7 +66,13 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
       await reloadTls()
       bound = await bind(server, address, options)
     },
-    close: ({ drainSeconds }) => close(server, sockets, exchanges, drainSeconds),
+    close({ drainSeconds }) {
+      context.proxied?.close()
+      return close(server, sockets, exchanges, drainSeconds)
+    },
+    cut() {
+      for (const socket of sockets) socket.destroy()
+    },
     get address() {
       return bound
     },
@@ -103,7 +123,7 @@ function attach(context: Context): void {
   const { server, event, limits, exchanges, connections, open } = context
   server.on(event, (socket: Socket) => {
     const known = connections.get(socket)
-    const connection = known ?? createConnection(socket, limits.maxRequestsPerConnection)
+    const connection = known ?? createConnection(socket, limits.maxRequestsPerConnection, context.proxied?.source())
     noteListeners(socket, connection)
     if (known) return
     connections.set(socket, connection)

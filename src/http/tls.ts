@@ -16,6 +16,8 @@ export async function readContext(tls: TlsOptions): Promise<SecureContextOptions
     cert,
     key,
     minVersion: protocols[tls.minVersion ?? 'tls12'],
+    maxVersion: protocols[tls.maxVersion ?? 'tls13'],
+    ...(tls.ciphers && { ciphers: tls.ciphers.join(':') }),
     ...(ca && { ca }),
   }
   createSecureContext(context)

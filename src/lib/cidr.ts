@@ -21,6 +21,25 @@ export function cidrsAllow(ranges: readonly string[], address: string): boolean 
   })
 }
 
+/**
+ * The same for ranges that are asked again and again: they are read once.
+ *
+ * @returns undefined if one of them is none; of no ranges, a test that nothing passes
+ */
+export function cidrTest(ranges: readonly string[]): ((address: string) => boolean) | undefined {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const parsed = parse(range)
+    if (!parsed) return undefined
+    list.addSubnet(parsed.address, parsed.bits, parsed.family === 4 ? 'ipv4' : 'ipv6')
+  }
+  return (address) => {
+    const plain = unmapped(address)
+    const family = isIP(plain)
+    return family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6')
+  }
+}
+
 /** Whether every address of `inner` lies in one of `outer`. */
 export function cidrWithin(inner: string, outer: readonly string[]): boolean {
   const parsed = parse(inner)

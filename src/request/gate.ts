@@ -11,6 +11,7 @@ import { pathHelp } from './help.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
 import { handle } from './pipeline.ts'
 import { InFlight } from './rate.ts'
+import { redacted } from './redact.ts'
 
 export class Gate {
   readonly #bare: PathTable
@@ -38,7 +39,10 @@ export class Gate {
   async handle(incoming: Incoming): Promise<Outgoing> {
     // All paths without the barrier lie below sys/; the check keeps the tree walk off everybody else's way.
     const match = incoming.path.startsWith('sys/') ? this.#bare.find(incoming.path, false) : undefined
-    if (match) return answerBare(match.path, incoming)
+    if (match) {
+      const answer = await answerBare(match.path, incoming)
+      return incoming.redact ? redacted(answer, incoming.redact) : answer
+    }
     if (!this.#core) throw new ApiError('sealed', 'Vault is sealed')
     return handle(this.#core, this.#inFlight, incoming)
   }

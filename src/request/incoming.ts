@@ -22,6 +22,14 @@ export interface Incoming {
   wrapTtlSeconds: number | undefined
   /** What the client showed in its TLS handshake, DER, its own certificate first; nobody has verified it. */
   clientCertificates?: readonly Uint8Array[]
+  /** What the listener does not tell those who need no token to ask. */
+  redact?: Redaction
+}
+
+export interface Redaction {
+  addresses: boolean
+  clusterName: boolean
+  version: boolean
 }
 
 export interface Outgoing {

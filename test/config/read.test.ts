@@ -30,6 +30,9 @@ describe('one configuration in all its forms', () => {
     maxLeaseTtlSeconds: 86_400,
     clusterName: 'one',
     unauthedRekey: true,
+    pidFile: undefined,
+    maxRequestSeconds: undefined,
+    tellHostname: false,
     notices: [],
   }
   const tcpOptions = { address: '127.0.0.1:8300', tls_disable: 'true' }
@@ -119,15 +122,15 @@ test('rekeying without a token is closed at every door when one says so, or the 
 test('unknown keys are told with their place, and so are keys that do nothing here', () => {
   const { notices } = parseConfig(
     `storage "sqlite" {\n  path = "d"\n  pathh = "e"\n}\ndefault_lease_tll = "1h"\n` +
-      `listener "tcp" {\n  tls_disable = 1\n  adress = ":1"\n  tls_max_version = "tls12"\n}\n  pid_file = "p"\nledger {\n path = "l"\n size = 1\n}`,
+      `listener "tcp" {\n  tls_disable = 1\n  adress = ":1"\n  tls_acme_email = "e"\n}\n  log_file = "p"\nledger {\n path = "l"\n size = 1\n}`,
     'c.hcl',
   )
   assert.deepEqual(notices.toSorted(), [
-    'c.hcl:11:3: "pid_file" has no effect in this version',
+    'c.hcl:11:3: "log_file" has no effect in this version',
     'c.hcl:12:1: unknown key "size" of ledger is ignored',
     'c.hcl:1:1: unknown key "pathh" of storage "sqlite" is ignored',
     'c.hcl:5:1: unknown key "default_lease_tll" is ignored',
-    'c.hcl:6:1: listener "tcp": "tls_max_version" has no effect in this version',
+    'c.hcl:6:1: listener "tcp": "tls_acme_email" has no effect in this version',
     'c.hcl:6:1: listener "tcp": unknown key "adress" is ignored',
   ])
 })

@@ -11,42 +11,7 @@ import { makeAuthority, makeCertificate } from './certificates.ts'
 import { Program, startDev, startKept, temporaryFolder, until } from './program.ts'
 import { freePort } from '#test/port.ts'
 import { sendTls, sendUnix } from './requests.ts'
-
-const tcp = (port: number) => `listener "tcp" {\n  address = "127.0.0.1:${port}"\n  tls_disable = true\n}\n`
-const withToken = (token: string) => ({ 'x-vault-token': token })
-
-/** A server with this configuration, in the folder where its file lies; resolves when it listens. */
-async function startConfigured(folder: string, config: string, env: Record<string, string> = {}): Promise<Program> {
-  const program = await run(folder, config, env)
-  try {
-    await program.said(/listening on/)
-    return program
-  } catch (error) {
-    await program.kill()
-    throw error
-  }
-}
-
-async function run(folder: string, config: string, env: Record<string, string> = {}): Promise<Program> {
-  const name = config.trimStart().startsWith('{') ? 'config.json' : 'config.hcl'
-  await writeFile(path.join(folder, name), config)
-  return new Program(['server', `-config=${name}`], { cwd: folder, env })
-}
-
-/** What a program said that refused to start. */
-async function refusalOf(program: Program): Promise<{ code: number | null; output: string }> {
-  await using ending = program
-  const { code } = await ending.ended()
-  return { code, output: ending.output }
-}
-
-async function initialize(port: number): Promise<{ share: string; root: string }> {
-  const { status, body } = await sendTo(port, 'PUT', 'sys/init', { secret_shares: 1, secret_threshold: 1 }, {})
-  assert.equal(status, 200)
-  return { share: body.keys_base64[0], root: body.root_token }
-}
-
-const unseal = (port: number, share: string) => sendTo(port, 'PUT', 'sys/unseal', { key: share }, {})
+import { initialize, refusalOf, run, startConfigured, tcp, unseal, withToken } from './configured.ts'
 
 describe('listeners', () => {
   test('one server listens on two TCP ports and a unix socket, which only its owner may use', async () => {

@@ -1,4 +1,7 @@
-/** The server program: `server` and `start`. bin/strongroom sends every other word to the command line. */
+/**
+ * The server program: `server` and `start`. bin/strongroom sends every other word to the command line, which comes back here
+ * for what is done on the server's own machine.
+ */
 import { flushCompileCache } from 'node:module'
 import { ConfigError } from '#boot/config.ts'
 import { serverCommand } from '#boot/server.ts'
@@ -8,6 +11,8 @@ import { ApiError } from '#sdk/errors.ts'
 const commands: Record<string, (args: readonly string[]) => Promise<number | undefined>> = {
   server: serverCommand,
   start: startCommand,
+  'operator-backup': async (args) => (await import('#boot/backup-commands.ts')).backupCommand(args),
+  'operator-restore': async (args) => (await import('#boot/backup-commands.ts')).restoreCommand(args),
 }
 
 try {

@@ -164,6 +164,10 @@ export const root: Group = {
     operator: {
       about: 'Make, seal and unseal a server.',
       commands: {
+        backup: {
+          about: 'Copy the store and the ledger, while the server runs.',
+          load: async () => (await import('./commands/operator-local.ts')).backup,
+        },
         'generate-root': {
           about: 'Make a root token with the consent of those who hold the keys.',
           load: async () => (await import('./commands/operator-generate-root.ts')).generateRoot,
@@ -175,6 +179,10 @@ export const root: Group = {
         'key-status': {
           about: 'Tell about the key that encrypts the store.',
           load: async () => (await import('./commands/operator.ts')).keyStatus,
+        },
+        restore: {
+          about: 'Put a backup where there is no store.',
+          load: async () => (await import('./commands/operator-local.ts')).restore,
         },
         members: {
           about: 'List the servers that share the store.',

@@ -41,7 +41,7 @@ export interface Files {
 
 /** Open for the one writer: makes what is missing, and takes the folder for this process. */
 export function openForWriting(folder: string): Files {
-  const lock = openLock(folder)
+  const lock = takeFolder(folder)
   try {
     createFile(path.join(folder, 'store.db'))
     const store = new DatabaseSync(path.join(folder, 'store.db'), { timeout: WRITER_PATIENCE_MS })
@@ -64,7 +64,12 @@ export function openForReading(folder: string): DatabaseSync {
   return store
 }
 
-function openLock(folder: string): DatabaseSync {
+/**
+ * Nobody else has the folder until what is returned is closed, or the process ends.
+ *
+ * @throws ApiError `storage_failed` if somebody has it, or it cannot be made
+ */
+export function takeFolder(folder: string): DatabaseSync {
   let lock: DatabaseSync | undefined
   try {
     makeFolder(folder)

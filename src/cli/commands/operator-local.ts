@@ -1,0 +1,67 @@
+/**
+ * What an operator does on the server's own machine, without a server: looks at its configuration and surroundings, makes and
+ * restores backups. The server's program does it, as a process of its own: the command line knows nothing of its insides.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { command } from '#cli/command.ts'
+import { EXIT_LOCAL } from '#cli/failure.ts'
+
+const server = path.resolve(import.meta.dirname, '../../main.ts')
+
+const places = {
+  config: { type: 'list', about: 'Configuration file of the server, or a folder of them. May be given several times.' },
+  data: { type: 'string', about: 'Data folder of a server that was made by "strongroom start".' },
+} as const
+
+export const backup = command({
+  usage: '-config=FILE -to=FOLDER',
+  details:
+    'Copies the store and the ledger into a new folder, as they are at one moment, while the server runs or not. Entries stay encrypted: restoring one needs the unseal keys or the seal of the server it was made of.\n\nRun it as the user of the server. Keys and tokens in the folder of "strongroom start" are not copied.',
+  examples: [
+    {
+      about: 'A backup for each night:',
+      words: 'strongroom operator backup -config=/etc/strongroom/server.hcl -to=/backup/strongroom-$(date +%F)',
+    },
+  ],
+  flags: { ...places, to: { type: 'string', about: 'Folder to make. It must not be there yet.' } },
+  output: 'none',
+  offline: true,
+  arguments: { min: 0, max: 0 },
+  run: ({ flags }) => handOver('operator-backup', [...placeWords(flags), ...word('to', flags.to)]),
+})
+
+export const restore = command({
+  usage: '-from=FOLDER (-config=FILE | -check)',
+  details:
+    'Puts a backup where no store is, each file checked against its digest. A server that runs there, a store or another ledger are left as they are, and it is told.',
+  flags: {
+    ...places,
+    from: { type: 'string', about: 'Folder of the backup.' },
+    check: { type: 'boolean', default: false, about: 'Only look whether the backup is whole.' },
+  },
+  output: 'none',
+  offline: true,
+  arguments: { min: 0, max: 0 },
+  run: ({ flags }) =>
+    handOver('operator-restore', [
+      ...placeWords(flags),
+      ...word('from', flags.from),
+      ...(flags.check ? ['-check'] : []),
+    ]),
+})
+
+function placeWords({ config, data }: { config: readonly string[]; data: string | undefined }): string[] {
+  return [...config.map((each) => `-config=${each}`), ...word('data', data)]
+}
+
+function word(name: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [`-${name}=${value}`]
+}
+
+async function handOver(name: string, words: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, [server, name, ...words], { stdio: 'inherit' })
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? EXIT_LOCAL
+}

@@ -8,6 +8,7 @@ import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
 import { logLine } from './log.ts'
+import { coreNotice, memoryNotice, quietReports, refuseWatchers } from './memory.ts'
 import { writePidFile } from './pid-file.ts'
 import { listen, obeySignals } from './run.ts'
 import { sealConfig } from './seals.ts'
@@ -72,10 +73,12 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
 }
 
 async function runConfigured(places: readonly string[]): Promise<void> {
+  refuseWatchers(process.execArgv, process.env['NODE_OPTIONS'])
+  quietReports()
   const config = readConfig(places)
   const notices = [...config.notices]
   const userLockout = lockoutConfig(config.userLockout, notices)
-  for (const notice of notices) logLine(notice)
+  for (const notice of [...notices, memoryNotice(), coreNotice()]) if (notice !== undefined) logLine(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
   const forAll = { maxRequestSeconds: config.maxRequestSeconds, ...(config.tellHostname && { hostname: hostname() }) }
   const options = config.listeners.map((stanza) => listenerOptions(stanza, forAll))

@@ -2,18 +2,21 @@
  * `strongroom start`: a server for people. Keeps its data in a folder, initialises and unseals itself on the first run, and
  * says where its keys are and what to try next.
  *
- * In the data folder: `strongroom.db` and `ledger/` (the store's), `unseal-key` and `root-token` (mode 600, ours), and
- * `first-run` from before the first key is made until all of the first run is done.
+ * In the data folder: `store.db` and `ledger/` (the store's), `unseal-key` and `root-token` (mode 600, ours), an example of a
+ * configuration for production, and `first-run` from before the first key is made until all of the first run is done.
  */
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { access, chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import { ApiError } from '#sdk/errors.ts'
 import { StrongroomNode } from './compose.ts'
 import { DEFAULT_LEASE_SECONDS } from './config.ts'
 import { lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
 import { logLine } from './log.ts'
+import { coreNotice, exposedSwap, memoryNotice, quietReports, refuseWatchers, swapState } from './memory.ts'
+import { EXAMPLE, exampleConfiguration } from './start-example.ts'
 import { listen, obeySignals } from './run.ts'
 
 const KEY = 'unseal-key'
@@ -40,7 +43,10 @@ export async function startCommand(args: readonly string[]): Promise<number | un
     return parsed.ok ? 0 : 1
   }
   const folder = path.resolve(parsed.values.get('data')?.[0] ?? 'strongroom-data')
-  const address = parsed.values.get('address')?.[0] ?? (await freeAddress())
+  refuseWatchers(process.execArgv, process.env['NODE_OPTIONS'])
+  quietReports()
+  tellMemory()
+  const { address, taken } = await chooseAddress(parsed.values.get('address')?.[0])
   const node = await StrongroomNode.open({
     storage: { type: 'sqlite', options: { path: folder } },
     ledgerFolder: undefined,
@@ -55,7 +61,8 @@ export async function startCommand(args: readonly string[]): Promise<number | un
   else if (!(await goOn(node, folder))) return 1
   const listeners = await listen(node, [{ address }])
   obeySignals(node, listeners)
-  process.stdout.write(greeting(folder, address, first, node.seal.status().sealed))
+  const words = greeting(folder, address, first, node.seal.status().sealed)
+  process.stdout.write(taken ? `\n${TAKEN}\n${words}` : words)
   return undefined
 }
 
@@ -64,6 +71,7 @@ async function firstRun(node: StrongroomNode, folder: string): Promise<void> {
   await writeSecret(folder, MARK, '')
   const { shares, rootToken } = await node.initialize(ONE_SHARE)
   // The key last: where it is, everything else is. A crash before it leaves a store that nobody can open, and nothing in it.
+  await writeSecret(folder, EXAMPLE, exampleConfiguration(folder))
   await writeSecret(folder, 'root-token', rootToken)
   await writeSecret(folder, KEY, Buffer.from(shares[0]!).toString('base64'))
   await node.unsealWith(shares)
@@ -76,8 +84,8 @@ async function goOn(node: StrongroomNode, folder: string): Promise<boolean> {
   const cutOff = await isThere(path.join(folder, MARK))
   const file = path.join(folder, KEY)
   if (await isThere(file)) {
-    const text = await readFile(file, 'utf8')
-    await node.unsealWith([Buffer.from(text.trim(), 'base64')])
+    await tighten(file)
+    if (!(await unsealBy(node, file))) return false
     if (cutOff) await endFirstRun(node, folder)
     return true
   }
@@ -91,6 +99,41 @@ async function goOn(node: StrongroomNode, folder: string): Promise<boolean> {
       `Remove the folder and start again:  rm -r '${folder}'\n`,
   )
   return false
+}
+
+/** A key that does not fit is most often a file that was copied from elsewhere or cut. */
+async function unsealBy(node: StrongroomNode, file: string): Promise<boolean> {
+  const share = Buffer.from((await readFile(file, 'utf8')).trim(), 'base64')
+  try {
+    await node.unsealWith([share])
+    if (!node.seal.status().sealed) return true
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'invalid_request') throw error
+  } finally {
+    share.fill(0)
+  }
+  await node.close()
+  process.stderr.write(
+    `strongroom: the key in ${file} does not open the store: the file is damaged or belongs to another one.\n` +
+      'Put the right key back from your copy. Or move the file away and start again: the server then waits, sealed, for\n' +
+      '`strongroom operator unseal`. Without the key nobody can read the data.\n',
+  )
+  return false
+}
+
+/** Keys that others may read are no longer ours alone; from now on they are, and it is told. */
+async function tighten(file: string): Promise<void> {
+  const { mode } = await stat(file)
+  if (process.platform === 'win32' || (mode & 0o077) === 0) return
+  await chmod(file, 0o600)
+  logLine(`other users of this machine could read ${file} (mode ${(mode & 0o777).toString(8)}); that is mended`)
+}
+
+function tellMemory(): void {
+  // Somebody who tries things out need not read that all is well.
+  const state = swapState()
+  const notices = [exposedSwap(state).length > 0 ? memoryNotice(state) : undefined, coreNotice()]
+  for (const notice of notices) if (notice !== undefined) logLine(notice)
 }
 
 async function endFirstRun(node: StrongroomNode, folder: string): Promise<void> {
@@ -135,10 +178,14 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+const USUAL_PORT = 8200
+const TAKEN = `Another program listens on port ${USUAL_PORT}, so a free one was chosen; -address=127.0.0.1:PORT chooses another.`
+
 /** The usual port, or any free one when somebody else has it. */
-async function freeAddress(): Promise<string> {
-  const port = (await tryPort(8200)) ?? (await tryPort(0))
-  return `127.0.0.1:${port}`
+async function chooseAddress(given: string | undefined): Promise<{ address: string; taken: boolean }> {
+  if (given !== undefined) return { address: given, taken: false }
+  const usual = await tryPort(USUAL_PORT)
+  return { address: `127.0.0.1:${usual ?? (await tryPort(0))}`, taken: usual === undefined }
 }
 
 function tryPort(port: number): Promise<number | undefined> {
@@ -169,6 +216,7 @@ Try, in another terminal:
   strongroom kv put secret/app password=opensesame
   strongroom kv get secret/app
 
-For production, use \`strongroom server -config=…\` with TLS, and keys that do not lie beside the data.
+For production, use \`strongroom server -config=…\` with TLS, and keys that do not lie beside the data: ${path.join(folder, EXAMPLE)}
+is a beginning, docs/operator-guide.md the whole way. \`strongroom operator backup -data=${folder} -to=…\` makes a backup.
 `
 }

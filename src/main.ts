@@ -11,6 +11,7 @@ import { ApiError } from '#sdk/errors.ts'
 const commands: Record<string, (args: readonly string[]) => Promise<number | undefined>> = {
   server: serverCommand,
   start: startCommand,
+  'operator-diagnose': async (args) => (await import('#boot/diagnose.ts')).diagnoseCommand(args),
   'operator-backup': async (args) => (await import('#boot/backup-commands.ts')).backupCommand(args),
   'operator-restore': async (args) => (await import('#boot/backup-commands.ts')).restoreCommand(args),
 }

@@ -168,6 +168,10 @@ export const root: Group = {
           about: 'Copy the store and the ledger, while the server runs.',
           load: async () => (await import('./commands/operator-local.ts')).backup,
         },
+        diagnose: {
+          about: 'Look at the configuration of a server and at all it needs, without running it.',
+          load: async () => (await import('./commands/operator-local.ts')).diagnose,
+        },
         'generate-root': {
           about: 'Make a root token with the consent of those who hold the keys.',
           load: async () => (await import('./commands/operator-generate-root.ts')).generateRoot,

@@ -19,7 +19,7 @@ const wanted = `
   status read write list delete patch login unwrap path-help version
   operator/init operator/unseal operator/seal operator/key-status
   operator/generate-root operator/members operator/rekey operator/rotate operator/rotate-keys
-  operator/backup operator/restore
+  operator/backup operator/diagnose operator/restore
   kv/get kv/put kv/patch kv/delete kv/undelete kv/destroy kv/rollback kv/list kv/enable-versioning
   kv/metadata/get kv/metadata/put kv/metadata/patch kv/metadata/delete
   token/create token/lookup token/renew token/revoke token/capabilities

@@ -52,12 +52,44 @@ export const restore = command({
     ]),
 })
 
+export const diagnose = command({
+  usage: '-config=FILE [-skip=PART]',
+  details:
+    'Checks the configuration, the operating system, the store, the seal, listeners with their certificates, and audit devices. Changes nothing, and may be run beside a running server. Each line that is not ok is followed by how to mend it.\n\nRun it as the user of the server. Ends with 0 when all is well, 1 when something keeps the server from its work, and 2 for warnings.',
+  flags: {
+    config: places.config,
+    skip: {
+      type: 'list',
+      about: 'Part to leave out: system, storage, autounseal, listener or audit. May be repeated.',
+    },
+    debug: { type: 'boolean', default: false, about: 'Also tell how long each part took.' },
+  },
+  output: 'format',
+  offline: true,
+  arguments: { min: 0, max: 0 },
+  async run({ flags, output }) {
+    const words = [...flags.config.map((each) => `-config=${each}`), ...flags.skip.map((each) => `-skip=${each}`)]
+    if (output.format === 'table') return handOver('operator-diagnose', [...words, ...(flags.debug ? ['-debug'] : [])])
+    const { code, text } = await capture('operator-diagnose', [...words, '-format=json'])
+    if (text !== '') await output.data(JSON.parse(text) as Record<string, unknown>)
+    return code
+  },
+})
+
 function placeWords({ config, data }: { config: readonly string[]; data: string | undefined }): string[] {
   return [...config.map((each) => `-config=${each}`), ...word('data', data)]
 }
 
 function word(name: string, value: string | undefined): string[] {
   return value === undefined ? [] : [`-${name}=${value}`]
+}
+
+async function capture(name: string, words: readonly string[]): Promise<{ code: number; text: string }> {
+  const child = spawn(process.execPath, [server, name, ...words], { stdio: ['inherit', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code: code ?? EXIT_LOCAL, text }
 }
 
 async function handOver(name: string, words: readonly string[]): Promise<number> {

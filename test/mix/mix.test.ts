@@ -1,0 +1,14 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { mixRounds } from './rounds.ts'
+
+/** Each alone, and some mixes. */
+const ROUNDS = 12
+
+test('through kills, stops, reloads, seals, rotations, rekeys and a full disk nothing acknowledged is lost', async () => {
+  const result = await mixRounds(ROUNDS)
+  assert.deepEqual(result.problems, [])
+  assert.ok(result.acknowledged > 100, `only ${result.acknowledged} changes`)
+  assert.ok(result.rekeys > 0, 'no rekey came to its end')
+  assert.ok(Object.values(result.counts).every((count) => count > 0))
+})

@@ -36,6 +36,7 @@ const kinds = ['engines', 'auth', 'audit', 'storage', 'seal']
 
 /** npm package → the only place that may import it. */
 const packages: Record<string, string> = {
+  '@aws-sdk/client-kms': 'seal/awskms',
   asn1js: 'lib/x509',
   'shamir-secret-sharing': 'seal/shamir',
   yaml: 'cli',
@@ -80,7 +81,7 @@ function judge(file: string, room: string, target: string): string | undefined {
     if (other === room) return strangers(room, target.slice(1), file) ? 'a sibling' : undefined
     return mayImport[room]?.includes(other) ? undefined : `${room}/ may not import ${other}/`
   }
-  const home = packages[target.split('/')[0]!]
+  const home = packages[/^(?:@[^/]+\/)?[^/]+/.exec(target)![0]]
   if (home === undefined) return 'package is not in the table'
   return file.startsWith(`${home}/`) ? undefined : `only ${home}/ may import this package`
 }

@@ -34,6 +34,7 @@ import type { Clock, Engine } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
+import { AutoUnsealing, explain } from './auto-unseal.ts'
 import { systemClock } from './clock.ts'
 import { type DeclaredDevice, enableDeclared } from './declared-devices.ts'
 import { Housekeeping, tidyMounts } from './housekeeping.ts'
@@ -64,6 +65,9 @@ export interface NodeOptions {
 /** How long requests under way may keep the ledger open after the seal is closed. */
 const DRAIN_MS = 5000
 
+const MIGRATION_PENDING =
+  'entering seal migration mode: the server stays sealed until its keys are given with operator unseal -migrate'
+
 interface Cluster {
   name: string
   id: string
@@ -88,6 +92,11 @@ export class StrongroomNode {
   #temporaryFolder: string | undefined
   #unsealed: Unsealed | undefined
   #turn: Promise<void> = Promise.resolve()
+  readonly #unsealing = new AutoUnsealing({
+    attempt: () => this.unsealAutomatically(),
+    isOpen: () => !this.seal.status().sealed,
+    log: (text) => this.#options.log(text),
+  })
 
   private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock) {
     this.#options = options
@@ -99,15 +108,16 @@ export class StrongroomNode {
         clock,
         status: () => seal.status(),
         initialize: (init) => this.initialize(init),
-        submitShare: async (share) => {
-          await seal.submitShare(share)
+        submitShare: async (share, options) => {
+          await seal.submitShare(share, options)
           await this.#follow()
           return seal.status()
         },
         resetUnseal: () => seal.resetUnseal(),
         storageType: options.storage.type === 'memory' ? 'inmem' : options.storage.type,
         cluster: () => this.#unsealed?.cluster,
-        troubles: () => troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal }),
+        troubles: () =>
+          troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal, unsealing: this.#unsealing }),
       }),
     )
   }
@@ -117,7 +127,7 @@ export class StrongroomNode {
     const driver = await (await drivers[options.storage.type]()).open(options.storage.options)
     try {
       const node = new StrongroomNode(options, driver, await Seal.open(driver, options.seal, clock), clock)
-      if (options.seal.type !== 'shamir' && node.seal.status().initialized) await node.unsealAutomatically()
+      await node.#beginUnsealing()
       return node
     } catch (error) {
       await driver.close()
@@ -139,6 +149,16 @@ export class StrongroomNode {
   /** Undefined while sealed. */
   get ledger(): Ledger | undefined {
     return this.#ledger
+  }
+
+  async #beginUnsealing(): Promise<void> {
+    try {
+      if (this.seal.unsealsItself) await this.#unsealing.start()
+    } catch (error) {
+      // With two seals of one type, the one to use cannot open the store before the migration.
+      if (!this.seal.status().migration) throw error
+    }
+    if (this.seal.status().migration) this.#options.log(MIGRATION_PENDING)
   }
 
   async unsealAutomatically(): Promise<void> {
@@ -172,17 +192,18 @@ export class StrongroomNode {
   /** The keys are told in any case: they exist only in this answer, and without them nobody could ever get in. */
   async #unsealFirst(): Promise<void> {
     try {
-      await this.unsealAutomatically()
+      await this.#unsealing.start()
     } catch (error) {
-      this.#options.log(`initialised, but unsealing failed: ${textOf(error)}`)
+      this.#options.log(`initialised, but unsealing failed: ${explain(error)}`)
     }
   }
 
   async sealNow(): Promise<void> {
+    this.#unsealing.cancel()
     this.gate.close()
     await this.seal.seal()
     // Not awaited: the request that asks for it is itself under way, and its answer is to be recorded.
-    this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${textOf(error)}`))
+    this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${explain(error)}`))
   }
 
   /** Audit files are opened again: after a log rotation. */
@@ -192,7 +213,8 @@ export class StrongroomNode {
 
   async close(): Promise<void> {
     this.gate.close()
-    await this.seal.seal()
+    await this.#unsealing.close()
+    await this.seal.close()
     await this.#follow()
     await this.#driver.close()
     if (this.#temporaryFolder) await rm(this.#temporaryFolder, { recursive: true, force: true })
@@ -259,6 +281,7 @@ export class StrongroomNode {
       [
         { name: 'moving and disabling mounts', run: () => mounts.goOn(revokeAll), atOnce: true },
         { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
+        { name: 'checking the seal', run: () => this.seal.check(), atOnce: true },
         { name: 'removing expired policies', run: () => policies.tidy() },
         { name: 'forgetting failed log-ins', run: () => lockout.tidy(), atOnce: true },
         { name: 'removing expired entries', run: () => tidyMounts(mounts) },
@@ -350,8 +373,4 @@ export class StrongroomNode {
     this.#temporaryFolder ??= await mkdtemp(path.join(tmpdir(), 'strongroom-ledger-'))
     return this.#temporaryFolder
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

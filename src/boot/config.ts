@@ -37,6 +37,8 @@ export interface ServerConfig {
   /** By auth method, and `all`. */
   userLockout: Stanza[]
   seal: Stanza | undefined
+  /** The stanza with `disabled = "true"`: what the store is migrated from. */
+  leavingSeal: Stanza | undefined
   /** Of type `tcp` or `unix`; at least one. */
   listeners: Stanza[]
   defaultLeaseTtlSeconds: number
@@ -163,6 +165,10 @@ function interpret(sources: readonly Source[]): ServerConfig {
     seal: onlyOne(
       seals.filter((seal) => !booleanOption(seal, 'disabled')),
       'seal',
+    ),
+    leavingSeal: onlyOne(
+      seals.filter((seal) => booleanOption(seal, 'disabled')),
+      'disabled seal',
     ),
     listeners,
     defaultLeaseTtlSeconds: defaultTtlSeconds,

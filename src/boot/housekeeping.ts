@@ -1,5 +1,6 @@
 /** What has to be looked at now and then: keys that near their bound, entries that have expired. One round a minute. */
 import type { Mounts } from '#core/mounts/mounts.ts'
+import { explain } from './auto-unseal.ts'
 
 const ROUND_MS = 60_000
 
@@ -42,7 +43,7 @@ export class Housekeeping {
       try {
         await run()
       } catch (error) {
-        this.#log(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+        this.#log(`${name}: ${explain(error)}`)
       }
     }
   }

@@ -86,7 +86,7 @@ async function runConfigured(places: readonly string[]): Promise<void> {
     ...config,
     userLockout,
     disableUserLockout: lockoutDisabled(process.env),
-    seal: sealConfig(config.seal),
+    seal: sealConfig(config, process.env),
     log: logLine,
   })
   // Not before the store is ours: the number of a server that has it must not be overwritten.

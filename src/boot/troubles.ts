@@ -6,10 +6,11 @@ interface Parts {
   core: Core | undefined
   driver: { trouble(): string | undefined }
   seal: { trouble(): string | undefined }
+  unsealing: { trouble(): string | undefined }
 }
 
 /** What is wrong right now, for health. */
-export function troublesOf({ ledger, core, driver, seal }: Parts): { refusing: boolean; texts: string[] } {
+export function troublesOf({ ledger, core, driver, seal, unsealing }: Parts): { refusing: boolean; texts: string[] } {
   const ofLedger = ledger?.trouble()
   const devices = core?.audit.failing().filter((name) => name !== LEDGER) ?? []
   const texts = [
@@ -17,6 +18,7 @@ export function troublesOf({ ledger, core, driver, seal }: Parts): { refusing: b
     // Only which: what a device says of itself may tell strangers of files and hosts.
     ...devices.map((name) => `audit device ${name} fails`),
     driver.trouble(),
+    unsealing.trouble(),
     seal.trouble(),
     core?.leases.trouble(),
   ]

@@ -61,21 +61,30 @@ export interface RotationPolicy {
 
 /** A root key under somebody else's key, e.g. that of a cloud's key service. */
 export interface WrappedKey {
+  /** Of the key and its version. A root key whose identifier is not the one that `wrap` gives now is wrapped again. */
   keyId: string
   bytes: Uint8Array
 }
 
-/** One configured way of unsealing without people. */
+/**
+ * One configured way of unsealing without people. Both calls may ask somebody else, so both have a time limit of their own.
+ *
+ * @throws ApiError  `upstream_failed` when whoever has the key cannot be asked, or refuses: it may be tried again;
+ *                   `invalid_request` when trying again cannot help. The message names no host, file or secret, since
+ *                   anybody may read it; the reason names hosts and files, and never a secret
+ */
 export interface AutoUnseal {
-  /** Identifier of the key that `wrap` uses; a root key wrapped under another one is wrapped again after unsealing. */
-  keyId: string
+  /** @param key  at most 64 bytes */
   wrap(key: Uint8Array): Promise<WrappedKey>
-  /** @throws ApiError with a text for the operator when this is not the key that wrapped it */
+  /** The caller wipes the result. */
   unwrap(wrapped: WrappedKey): Promise<Uint8Array>
+  /** Lets go of timers, connections and threads. */
+  close?(): Promise<void>
 }
 
 /** A kind of seal in the configuration file: `seal "<name>" { options }`. */
 export interface AutoUnsealKind {
   name: string
+  /** Looks at the options and asks nobody. @throws ApiError `invalid_request` for options that cannot be used */
   open(options: Readonly<Record<string, string>>): Promise<AutoUnseal>
 }

@@ -7,38 +7,34 @@
  * Other threads open barriers of their own with `rootKey` (a KeyObject crosses threads without being copied into
  * JavaScript's memory) and `KeyRing.load`.
  */
-import { createSecretKey, randomBytes, randomUUID, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createSecretKey, randomUUID, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { ApiError } from '#sdk/errors.ts'
 import type { Clock } from '#sdk/engine.ts'
 import type { AutoUnseal, InitOptions, InitResult, SealStatus } from '#sdk/seal.ts'
-import type { Driver, StorageTransaction } from '#sdk/storage.ts'
-import { across, Barrier } from './barrier.ts'
-import { checkShare, invalidKey, unwrapByShares, wrapByShares } from './by-shares.ts'
-import { damaged } from './envelope.ts'
+import type { Driver } from '#sdk/storage.ts'
+import { Barrier } from './barrier.ts'
+import { checkShare, invalidKey, unwrapByShares } from './by-shares.ts'
+import { SealCheck } from './check.ts'
 import { checkInitOptions } from './init-options.ts'
 import { KeyChanges } from './key-changes.ts'
 import { KeyRing } from './keyring.ts'
-import { type PgpKey, readPgpKeys } from './pgp/keys.ts'
+import { changeSeal, checkMigrate, checkSeals, isMigrationPending, type ConfiguredSeals } from './migration.ts'
+import { alreadyInitialized, giveBack, makeStore, type SetUp } from './new-store.ts'
+import { readPgpKeys } from './pgp/keys.ts'
 import { autoUnseals, type AutoUnsealName } from './registry.ts'
-import { KEY_BYTES } from './ring-data.ts'
 import { joinShares } from './shamir/shares.ts'
-import { sharesFor } from './shares-for.ts'
-import {
-  CONFIG_ENTRY,
-  isRecoveryKey,
-  readConfig,
-  readRootKey,
-  writeConfig,
-  writeRecoveryKey,
-  writeRootKey,
-  type StoredConfig,
-} from './stored.ts'
+import { CONFIG_ENTRY, isRecoveryKey, readConfig, readRootKey, type StoredConfig } from './stored.ts'
+
+export interface AutoUnsealConfig {
+  type: AutoUnsealName
+  options: Readonly<Record<string, string>>
+}
 
 /** From the server's configuration; without a stanza it is `shamir`. Options are those of the stanza, as text. */
-export type SealConfig = { type: 'shamir' } | { type: AutoUnsealName; options: Readonly<Record<string, string>> }
-
-/** Writes what belongs to a new store from its first moment: part of the transaction that initializes it. */
-export type SetUp = (barrier: Barrier, transaction: Pick<StorageTransaction, 'in'>) => Promise<void>
+export type SealConfig = ({ type: 'shamir' } | AutoUnsealConfig) & {
+  /** The stanza with `disabled = "true"`: what a store is migrated from. */
+  leaving?: AutoUnsealConfig | undefined
+}
 
 /** Requests that may wait while one of them changes the state of the seal. */
 const MAX_WAITING = 256
@@ -57,18 +53,28 @@ export class Seal {
   readonly #clock: Clock
   readonly #type: string
   readonly #auto: AutoUnseal | undefined
+  readonly #leaving: { type: string; auto: AutoUnseal } | undefined
+  readonly #check: SealCheck | undefined
   #config: StoredConfig | undefined
+  #proven = false
   #opened: Opened | undefined
   #attempt: { nonce: string; shares: Uint8Array[] } | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #waiting = 0
   #trouble: string | undefined
 
-  private constructor(driver: Driver, clock: Clock, type: string, auto: AutoUnseal | undefined) {
+  private constructor(
+    driver: Driver,
+    clock: Clock,
+    { type, auto }: { type: string; auto: AutoUnseal | undefined },
+    leaving: { type: string; auto: AutoUnseal } | undefined,
+  ) {
     this.#driver = driver
     this.#clock = clock
     this.#type = type
     this.#auto = auto
+    this.#leaving = leaving
+    this.#check = auto && new SealCheck(driver, auto, clock)
     this.keys = new KeyChanges({
       driver,
       auto,
@@ -85,8 +91,12 @@ export class Seal {
 
   /** @throws ApiError `invalid_request` if the store was initialized with a seal of another type */
   static async open(driver: Driver, config: SealConfig, clock: Clock): Promise<Seal> {
-    const auto = 'options' in config ? await (await autoUnseals[config.type]()).kind.open(config.options) : undefined
-    const seal = new Seal(driver, clock, config.type, auto)
+    const auto = 'options' in config ? await openAuto(config) : undefined
+    // A stanza that is left over after a migration may name files and variables that are gone.
+    const needed =
+      config.leaving && (await readConfig(driver))?.type === config.leaving.type ? config.leaving : undefined
+    const leaving = needed && { type: needed.type, auto: await openAuto(needed) }
+    const seal = new Seal(driver, clock, { type: config.type, auto }, leaving)
     await seal.#readConfig()
     // Another process may initialize the store, or change the number of shares.
     driver.onCommit(({ keys }) => {
@@ -116,22 +126,34 @@ export class Seal {
   status(): SealStatus {
     const config = this.#config
     const recoverySeal = this.#auto !== undefined
+    // While a migration is pending, the shares to give are those of the seal that the store has.
+    const recoveryShares = config ? config.type !== 'shamir' : recoverySeal
     return {
       type: this.#type,
       initialized: config !== undefined,
       sealed: this.#opened === undefined,
-      threshold: (recoverySeal ? config?.recovery_threshold : config?.threshold) ?? 0,
-      shares: (recoverySeal ? config?.recovery_shares : config?.shares) ?? 0,
+      threshold: (recoveryShares ? config?.recovery_threshold : config?.threshold) ?? 0,
+      shares: (recoveryShares ? config?.recovery_shares : config?.shares) ?? 0,
       progress: this.#attempt?.shares.length ?? 0,
       nonce: this.#attempt?.nonce ?? '',
-      migration: false,
+      migration: isMigrationPending(config?.type, this.#seals()),
       recoverySeal,
     }
   }
 
   /** Undefined while all is well, else what an operator should know. */
   trouble(): string | undefined {
-    return this.#trouble ?? this.#opened?.ring.trouble()
+    return this.#trouble ?? this.#opened?.ring.trouble() ?? (this.#opened && this.#check?.trouble())
+  }
+
+  /** The store has the seal that unseals it without people. */
+  get unsealsItself(): boolean {
+    return this.#auto !== undefined && this.#config?.type === this.#type
+  }
+
+  /** For a clock that calls now and then: whether the seal would still open the store, before a restart needs it. */
+  async check(): Promise<void> {
+    if (this.#opened) await this.#check?.run()
   }
 
   /**
@@ -153,7 +175,10 @@ export class Seal {
       if (this.#config !== undefined) throw alreadyInitialized()
       const wipe: Uint8Array[] = []
       try {
-        return await this.#makeStore(options, pgp, setUp, wipe)
+        const from = { driver: this.#driver, clock: this.#clock, type: this.#type, auto: this.#auto }
+        const { config, result } = await makeStore(from, options, pgp, setUp, wipe)
+        this.#config = config
+        return result
       } finally {
         for (const bytes of wipe) bytes.fill(0)
       }
@@ -165,22 +190,29 @@ export class Seal {
    * A share that was given before does not count again. With auto-unseal these are shares of the recovery key, for a
    * server that somebody sealed by hand.
    *
+   * @param migrate  the one that reaches the threshold also changes the seal
    * @throws ApiError `invalid_request` with the text of the Vault API if the shares make no key of this store
    */
-  async submitShare(share: Uint8Array): Promise<SealStatus> {
+  async submitShare(share: Uint8Array, { migrate = false } = {}): Promise<SealStatus> {
     return await this.#exclusive(async () => {
-      if (this.#config === undefined) throw new ApiError('invalid_request', 'Vault is not initialized')
       if (this.#opened !== undefined) return this.status()
+      checkMigrate(migrate, this.status().migration)
+      if (this.#config === undefined) throw new ApiError('invalid_request', 'Vault is not initialized')
       checkShare(share)
       const { threshold } = this.status()
-      if (threshold === 0) throw new ApiError('invalid_request', 'this server unseals itself and has no recovery key')
+      if (threshold === 0) {
+        throw new ApiError(
+          'invalid_request',
+          `this server unseals itself and has no recovery key${migrate ? ', which a seal migration needs' : ''}`,
+        )
+      }
       this.#attempt ??= { nonce: randomUUID(), shares: [] }
       const { shares } = this.#attempt
       if (shares.some((each) => each.length === share.length && timingSafeEqual(each, share))) return this.status()
       shares.push(Uint8Array.from(share))
       if (shares.length < threshold) return this.status()
       try {
-        await this.#unsealWith(shares)
+        await this.#unsealWith(shares, this.#config)
       } finally {
         this.#forgetShares()
       }
@@ -204,14 +236,14 @@ export class Seal {
         throw new ApiError('invalid_request', `a seal of type ${this.#type} is opened with shares`)
       if (this.#config === undefined) throw new ApiError('invalid_request', 'Vault is not initialized')
       if (this.#opened !== undefined) return this.status()
-      const wrapped = await readRootKey(this.#driver)
-      const rootKey = await auto.unwrap(wrapped)
+      checkMigrate(false, !this.unsealsItself)
+      const rootBytes = await auto.unwrap(await readRootKey(this.#driver))
       try {
-        await this.#open(createSecretKey(rootKey))
-        if (wrapped.keyId !== auto.keyId) await this.#wrapAnew(auto, rootKey)
+        this.#open(await this.#load(createSecretKey(rootBytes)))
       } finally {
-        rootKey.fill(0)
+        rootBytes.fill(0)
       }
+      await this.#check!.renew()
       return this.status()
     })
   }
@@ -226,107 +258,56 @@ export class Seal {
     if (opened !== undefined) await giveBack(opened.ring)
   }
 
-  async #makeStore(
-    options: InitOptions,
-    pgp: { shares: PgpKey[]; recovery: PgpKey[] },
-    setUp: SetUp | undefined,
-    wipe: Uint8Array[],
-  ): Promise<InitResult> {
-    const make = () => {
-      const key = randomBytes(KEY_BYTES)
-      wipe.push(key)
-      return key
-    }
-    const rootBytes = make()
-    const rootKey = createSecretKey(rootBytes)
-    const unsealKey = this.#auto ? undefined : make()
-    const recoveryKey = this.#auto && options.recoveryShares > 0 ? make() : undefined
-    const firstKey = make()
-    const wrapped = unsealKey ? wrapByShares(createSecretKey(unsealKey), rootBytes) : await this.#auto!.wrap(rootBytes)
-    // Encrypted before anything is written: what cannot be told must not become the key of a store.
-    const result = {
-      shares: unsealKey ? await sharesFor(pgp.shares, unsealKey, options.shares, options.threshold) : [],
-      recoveryShares: recoveryKey
-        ? await sharesFor(pgp.recovery, recoveryKey, options.recoveryShares, options.recoveryThreshold)
-        : [],
-    }
-    const context = { driver: this.#driver, clock: this.#clock, rootKey }
-    try {
-      const { ring, barrier } = await this.#driver.transact(async (transaction) => {
-        // Looked at again in here, since two servers on one store may have come this far at once.
-        if ((await transaction.get(CONFIG_ENTRY)) !== undefined) throw alreadyInitialized()
-        // New keys on top of these would make a store that has lost one entry lose all of them.
-        if ((await transaction.list('seal/')).length > 0) throw damaged(CONFIG_ENTRY)
-        writeConfig(transaction, this.#configFor(options))
-        writeRootKey(transaction, wrapped)
-        if (recoveryKey) writeRecoveryKey(transaction, rootKey, recoveryKey)
-        const fresh = KeyRing.create(context, transaction, firstKey, wipe)
-        const freshBarrier = new Barrier(this.#driver, fresh)
-        await setUp?.(freshBarrier, across(transaction, freshBarrier))
-        return { ring: fresh, barrier: freshBarrier }
-      })
-      this.#config = this.#configFor(options)
-      barrier.seal()
-      await giveBack(ring)
-      return result
-    } catch (error) {
-      wipe.push(...result.shares, ...result.recoveryShares)
-      throw error
-    }
+  /** For good: also lets go of what the ways of unsealing hold. */
+  async close(): Promise<void> {
+    await this.seal()
+    await Promise.all([this.#auto?.close?.(), this.#leaving?.auto.close?.()])
   }
 
-  #configFor(options: InitOptions): StoredConfig {
-    return {
-      type: this.#type,
-      shares: options.shares,
-      threshold: options.threshold,
-      recovery_shares: options.recoveryShares,
-      recovery_threshold: options.recoveryThreshold,
-    }
-  }
-
-  async #unsealWith(shares: readonly Uint8Array[]): Promise<void> {
+  async #unsealWith(shares: readonly Uint8Array[], config: StoredConfig): Promise<void> {
     const joined = await joinShares(shares)
     if (!joined.ok) throw invalidKey(`failed to compute combined key: ${joined.message}`)
     let rootBytes: Uint8Array | undefined
     try {
       const wrapped = await readRootKey(this.#driver)
-      rootBytes = this.#auto ? await this.#auto.unwrap(wrapped) : unwrapByShares(joined.key, wrapped)
+      const migrating = this.status().migration
+      const auto = migrating ? this.#leaving?.auto : this.#auto
+      rootBytes = config.type === 'shamir' ? unwrapByShares(joined.key, wrapped) : await auto!.unwrap(wrapped)
       const rootKey = createSecretKey(rootBytes)
-      if (this.#auto && !(await isRecoveryKey(this.#driver, rootKey, joined.key))) {
+      if (config.type !== 'shamir' && !(await isRecoveryKey(this.#driver, rootKey, joined.key))) {
         throw invalidKey('failed to verify recovery key: recovery key does not match submitted values')
       }
-      await this.#open(rootKey, this.#auto ? undefined : createSecretKey(joined.key))
+      const peoplesKey = createSecretKey(joined.key)
+      const opened = await this.#load(rootKey, this.#auto ? undefined : peoplesKey)
+      if (migrating) {
+        const change = { before: config, wrappedBefore: wrapped, rootBytes, rootKey, peoplesKey }
+        const to = { type: this.#type, auto: this.#auto }
+        this.#config = await changeSeal({ driver: this.#driver, to, ...change })
+      }
+      this.#open(opened)
     } finally {
       joined.key.fill(0)
       rootBytes?.fill(0)
     }
   }
 
-  async #open(rootKey: KeyObject, unsealKey?: KeyObject): Promise<void> {
+  async #load(rootKey: KeyObject, unsealKey?: KeyObject): Promise<Opened> {
     const ring = await KeyRing.load({ driver: this.#driver, clock: this.#clock, rootKey })
-    this.#opened = { ring, barrier: new Barrier(this.#driver, ring), unsealKey }
+    return { ring, barrier: new Barrier(this.#driver, ring), unsealKey }
   }
 
-  async #wrapAnew(auto: AutoUnseal, rootKey: Uint8Array): Promise<void> {
-    try {
-      const wrapped = await auto.wrap(rootKey)
-      await this.#driver.transact(async (transaction) => writeRootKey(transaction, wrapped))
-      this.#trouble = undefined
-    } catch (error) {
-      // The server is open and can serve, so it does; the old key has to stay configured until this succeeds.
-      this.#trouble = `the root key could not be sealed with key ${auto.keyId}: ${String(error)}`
-    }
+  #open(opened: Opened): void {
+    this.#opened = opened
+    this.#proven = true
+  }
+
+  #seals(): ConfiguredSeals {
+    return { used: this.#type, leaving: this.#leaving?.type, proven: this.#proven }
   }
 
   async #readConfig(): Promise<void> {
     const config = await readConfig(this.#driver)
-    if (config !== undefined && config.type !== this.#type) {
-      throw new ApiError(
-        'invalid_request',
-        `this store was initialized with a seal of type ${config.type}, the configuration says ${this.#type}`,
-      )
-    }
+    if (config !== undefined) checkSeals(config.type, this.#seals())
     this.#config = config
   }
 
@@ -352,15 +333,6 @@ export class Seal {
   }
 }
 
-async function giveBack(ring: KeyRing): Promise<void> {
-  try {
-    await ring.close()
-  } catch {
-    // Only the unused rest of the reserved encryptions was not given back. The count is then too high, which is the
-    // safe side; a store in trouble must not keep anybody from sealing, nor take away the shares of a new one.
-  }
-}
-
-function alreadyInitialized(): ApiError {
-  return new ApiError('invalid_request', 'Vault is already initialized')
+async function openAuto({ type, options }: AutoUnsealConfig): Promise<AutoUnseal> {
+  return await (await autoUnseals[type]()).kind.open(options)
 }

@@ -12,7 +12,7 @@ export interface BareServices {
   clock: Clock
   status(): SealStatus
   initialize(options: InitOptions): Promise<InitResult & { rootToken: string }>
-  submitShare(share: Uint8Array): Promise<SealStatus>
+  submitShare(share: Uint8Array, options: { migrate: boolean }): Promise<SealStatus>
   resetUnseal(): Promise<SealStatus>
   storageType: string
   /** Only known while unsealed. */
@@ -127,9 +127,6 @@ async function initialize(services: BareServices, { data }: Call<typeof initFiel
 }
 
 async function unseal(services: BareServices, { data }: Call<typeof unsealFields>): Promise<Reply> {
-  if (data.migrate) {
-    throw new ApiError('invalid_request', "can't perform a seal migration, no migration seal found")
-  }
   if (data.reset) {
     await services.resetUnseal()
     return sealStatus(services)
@@ -139,7 +136,7 @@ async function unseal(services: BareServices, { data }: Call<typeof unsealFields
   }
   const share = shareOf(data.key)
   try {
-    await services.submitShare(share)
+    await services.submitShare(share, { migrate: data.migrate })
   } finally {
     share.fill(0)
   }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the client libraries that test/clients talks to the server with, into node_modules/.cache/strongroom-clients:
-# hvac in a Python environment of its own, and a Go program over the API client of OpenBao. Versions and hashes are in
-# python/requirements.txt and go/go.sum. Nothing outside that folder is changed but the download caches of pip and go.
+# Installs what the tests need of other package registries into node_modules/.cache/strongroom-clients: hvac and moto (a
+# stand-in for AWS) in Python environments of their own, and a Go program over the API client of OpenBao. Versions and
+# hashes are in python/*.txt and go/go.sum. All of it, or what is named: install.sh [hvac|go|moto]…
+# Nothing outside of that folder is changed but the download caches of pip and go.
 # What is there already is kept, so that a second run takes no time; two runs at once wait for each other.
 set -uo pipefail
 here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,18 +41,19 @@ take_lock() {
   trap 'rm -rf "$lock"' EXIT
 }
 
-install_hvac() {
+# install_python FOLDER REQUIREMENTS MODULE: packages in a Python environment of their own.
+install_python() {
   command -v python3 >/dev/null || fail 'python3 is missing (Debian: apt-get install python3 python3-venv)'
-  local wanted
-  wanted="$(python3 --version 2>&1) $(digest "$here/python/requirements.txt")"
-  [ "$(cat "$cache/python/installed" 2>/dev/null)" = "$wanted" ] && "$cache/python/bin/python" -c 'import hvac' 2>/dev/null && return
-  rm -rf "$cache/python"
-  run 'making the Python environment (Debian: apt-get install python3-venv)' python3 -m venv "$cache/python"
-  run 'installing hvac' "$cache/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-    --no-deps --only-binary :all: --require-hashes -r "$here/python/requirements.txt"
-  run 'loading hvac' "$cache/python/bin/python" -c 'import hvac'
-  echo "$wanted" > "$cache/python/installed"
-  echo 'test/clients: hvac is installed'
+  local home=$cache/$1 list=$here/python/$2 wanted
+  wanted="$(python3 --version 2>&1) $(digest "$list")"
+  [ "$(cat "$home/installed" 2>/dev/null)" = "$wanted" ] && "$home/bin/python" -c "import $3" 2>/dev/null && return
+  rm -rf "$home"
+  run 'making the Python environment (Debian: apt-get install python3-venv)' python3 -m venv "$home"
+  run "installing $3" "$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --no-deps --only-binary :all: --require-hashes -r "$list"
+  run "loading $3" "$home/bin/python" -c "import $3"
+  echo "$wanted" > "$home/installed"
+  echo "test/clients: $3 is installed"
 }
 
 install_go_client() {
@@ -75,5 +77,12 @@ install_go_client() {
 
 mkdir -p "$cache" || fail "cannot make $cache"
 take_lock
-install_hvac
-install_go_client
+[ $# -gt 0 ] || set -- hvac go moto
+for each in "$@"; do
+  case $each in
+    hvac) install_python python requirements.txt hvac ;;
+    moto) install_python moto moto.txt moto.server ;;
+    go) install_go_client ;;
+    *) fail "no such client: $each" ;;
+  esac
+done

@@ -11,8 +11,18 @@ const CLIENT_PATIENCE_MS = 120_000
 
 /** Takes no time when all is there. @throws Error with what the script said */
 export async function install(): Promise<void> {
+  await installParts('hvac', 'go')
+}
+
+/** The program of a stand-in for AWS. */
+export async function installMoto(): Promise<string> {
+  await installParts('moto')
+  return path.join(cache, 'moto/bin/moto_server')
+}
+
+async function installParts(...parts: string[]): Promise<void> {
   const script = path.join(import.meta.dirname, 'install.sh')
-  await execute('bash', [script], { timeout: INSTALL_PATIENCE_MS })
+  await execute('bash', [script, ...parts], { timeout: INSTALL_PATIENCE_MS })
 }
 
 /** Runs a script of the folder python/ with hvac at hand. @returns what it printed, as JSON */

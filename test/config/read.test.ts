@@ -26,6 +26,7 @@ describe('one configuration in all its forms', () => {
     auditDevices: [],
     userLockout: [],
     seal: undefined,
+    leavingSeal: undefined,
     defaultLeaseTtlSeconds: 3600,
     maxLeaseTtlSeconds: 86_400,
     clusterName: 'one',
@@ -271,14 +272,35 @@ test('certificates are judged before anything is opened, each file by its name',
   }
 })
 
-test('the seal is read with its options; a disabled one is left out; an unknown one is refused', () => {
-  const sealOf = (text: string) => sealConfig(parseConfig(`${memory}\n${tcp}\n${text}`, 'c.hcl').seal)
+test('the seal is read with its options, and the disabled one beside it; an unknown one is refused', () => {
+  const sealOf = (text: string, env = {}) => sealConfig(parseConfig(`${memory}\n${tcp}\n${text}`, 'c.hcl'), env)
   assert.deepEqual(sealOf(''), { type: 'shamir' })
   assert.deepEqual(sealOf('seal "static" {\n current_key_id = "a"\n current_key = "env://K"\n}'), {
     type: 'static',
     options: { current_key_id: 'a', current_key: 'env://K' },
   })
-  assert.deepEqual(sealOf('seal "awskms" {\n disabled = "true"\n}'), { type: 'shamir' })
+  const disabled = { disabled: 'true', current_key_id: 'a' }
+  const old = 'seal "static" {\n disabled = "true"\n current_key_id = "a"\n}'
+  assert.deepEqual(sealOf(old), { type: 'shamir', leaving: { type: 'static', options: disabled } })
+  assert.deepEqual(sealOf(`${old}\nseal "static" {\n current_key_id = "b"\n}`), {
+    type: 'static',
+    options: { current_key_id: 'b' },
+    leaving: { type: 'static', options: disabled },
+  })
+  assert.deepEqual(sealOf('seal "shamir" {\n disabled = "true"\n}'), { type: 'shamir' })
+  assert.throws(() => sealOf(`${old}\n${old}`), refusedWith(/more than one disabled seal is configured/))
+  const both = 'seal "static" {}\nseal "static" {}'
+  assert.throws(() => sealOf(both), refusedWith(/more than one seal is configured/))
+  assert.deepEqual(sealOf('', { VAULT_SEAL_TYPE: 'static' }), { type: 'static', options: {} })
+  assert.deepEqual(sealOf(old, { BAO_SEAL_TYPE: 'shamir' }).type, 'shamir')
+  assert.throws(
+    () => sealOf('seal "static" {}', { VAULT_SEAL_TYPE: 'shamir' }),
+    refusedWith(/has seal "static", VAULT_SEAL_TYPE says "shamir"/),
+  )
+  assert.throws(
+    () => sealOf('', { STRONGROOM_SEAL_TYPE: 'enigma' }),
+    refusedWith(/STRONGROOM_SEAL_TYPE: seal "enigma" is not known/),
+  )
   assert.throws(
     () => sealOf('seal "enigma" {}'),
     refusedWith(/^c\.hcl:3:1: seal "enigma" is not known: use .*"static"/),

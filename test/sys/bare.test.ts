@@ -107,9 +107,14 @@ test('shares are counted, forgotten when asked, and wrong ones refused', async (
   assert.equal((await unseal({ key: made.keys[0] })).body.progress, 1)
   assert.equal((await unseal({ reset: true })).body.progress, 0)
   assert.equal((await unseal({ key: made.keys_base64[1] })).body.progress, 1)
-  for (const body of [{}, { key: '' }, { key: 'not a key' }, { key: made.keys[0], migrate: true }]) {
+  for (const body of [{}, { key: '' }, { key: 'not a key' }]) {
     assert.equal((await unseal(body)).status, 400, JSON.stringify(body))
   }
+  const migrating = await unseal({ key: made.keys[0], migrate: true })
+  assert.deepEqual(
+    [migrating.status, migrating.body.errors],
+    [500, ["can't perform a seal migration, no migration seal found"]],
+  )
   assert.equal((await server.read('sys/seal-status', null)).body.progress, 1)
   assert.equal((await unseal({ key: `${'0'.repeat(66)}` })).status, 400)
   for (const key of made.keys.slice(1)) await unseal({ key })

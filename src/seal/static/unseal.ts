@@ -9,54 +9,47 @@
  * The previous key only opens; after that the root key is wrapped with the current one, and the previous can be removed.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type KeyObject } from 'node:crypto'
-import { open } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { ApiError } from '#sdk/errors.ts'
+import type { ApiError } from '#sdk/errors.ts'
 import type { AutoUnseal, AutoUnsealKind, WrappedKey } from '#sdk/seal.ts'
+import { readGiven, readSettings, unusable } from '#seal/settings.ts'
 
 const ALGORITHM = 'aes-256-gcm'
 const KEY_BYTES = 32
 const IV_BYTES = 12
 const TAG_BYTES = 16
-/** Base64 with line breaks is the longest form a key comes in. */
-const MAX_FILE_BYTES = 1024
-const OPTION_NAMES = ['current_key_id', 'current_key', 'previous_key_id', 'previous_key', 'disabled']
+const settings = { current_key_id: [], current_key: [], previous_key_id: [], previous_key: [] } as const
 
 export const kind: AutoUnsealKind = {
   name: 'static',
   async open(options) {
-    const unknown = Object.keys(options).filter((name) => !OPTION_NAMES.includes(name))
-    if (unknown.length > 0) throw refused(`unknown options: ${unknown.join(', ')}`)
-    const keys = new Map<string, KeyObject>()
-    const currentId = options['current_key_id']
-    if (!currentId || !options['current_key']) throw refused('current_key_id and current_key are required')
-    const previousId = options['previous_key_id']
-    if (Boolean(previousId) !== Boolean(options['previous_key'])) {
+    const given = readSettings('static', settings, options, process.env)
+    const { current_key_id: currentId, previous_key_id: previousId } = given
+    if (!currentId || !given.current_key) throw refused('current_key_id and current_key are required')
+    if (Boolean(previousId) !== Boolean(given.previous_key)) {
       throw refused('previous_key_id and previous_key are given together or not at all')
     }
     if (previousId === currentId) throw refused('current_key_id and previous_key_id must differ')
-    keys.set(currentId, await readKey('current_key', options['current_key']))
-    if (previousId && options['previous_key'])
-      keys.set(previousId, await readKey('previous_key', options['previous_key']))
+    const keys = new Map([[currentId, await readKey('current_key', given.current_key)]])
+    if (previousId && given.previous_key) keys.set(previousId, await readKey('previous_key', given.previous_key))
     return new StaticUnseal(currentId, keys)
   },
 }
 
 class StaticUnseal implements AutoUnseal {
-  readonly keyId: string
+  readonly #keyId: string
   readonly #keys: ReadonlyMap<string, KeyObject>
 
   constructor(keyId: string, keys: ReadonlyMap<string, KeyObject>) {
-    this.keyId = keyId
+    this.#keyId = keyId
     this.#keys = keys
   }
 
   async wrap(key: Uint8Array): Promise<WrappedKey> {
     const iv = randomBytes(IV_BYTES)
-    const cipher = createCipheriv(ALGORITHM, this.#keys.get(this.keyId)!, iv, { authTagLength: TAG_BYTES })
-    cipher.setAAD(contextOf(this.keyId))
+    const cipher = createCipheriv(ALGORITHM, this.#keys.get(this.#keyId)!, iv, { authTagLength: TAG_BYTES })
+    cipher.setAAD(contextOf(this.#keyId))
     const body = Buffer.concat([cipher.update(key), cipher.final()])
-    return { keyId: this.keyId, bytes: Buffer.concat([iv, body, cipher.getAuthTag()]) }
+    return { keyId: this.#keyId, bytes: Buffer.concat([iv, body, cipher.getAuthTag()]) }
   }
 
   async unwrap({ keyId, bytes }: WrappedKey): Promise<Uint8Array> {
@@ -86,7 +79,7 @@ class StaticUnseal implements AutoUnseal {
  * is 64 hex digits or base64.
  */
 async function readKey(option: string, given: string): Promise<KeyObject> {
-  const bytes = await bytesOf(option, given)
+  const bytes = await readGiven('static', option, given)
   try {
     const key = bytes.length === KEY_BYTES ? bytes : decodeKey(bytes.toString('latin1').trim())
     if (key === undefined) throw refused(`${option} is not a key of 32 bytes, raw or in hex or base64`)
@@ -95,33 +88,6 @@ async function readKey(option: string, given: string): Promise<KeyObject> {
     return object
   } finally {
     bytes.fill(0)
-  }
-}
-
-async function bytesOf(option: string, given: string): Promise<Buffer> {
-  if (given.startsWith('env://')) {
-    const name = given.slice('env://'.length)
-    const text = process.env[name]
-    if (text === undefined) throw refused(`${option}: the environment variable ${name} is not set`)
-    return Buffer.from(text)
-  }
-  if (!given.startsWith('file://')) return Buffer.from(given)
-  try {
-    // Also `file://relative/path`, which is no proper URL but is written.
-    const path = given.startsWith('file:///') ? fileURLToPath(given) : given.slice('file://'.length)
-    const file = await open(path, 'r')
-    try {
-      const buffer = Buffer.alloc(MAX_FILE_BYTES)
-      const { bytesRead } = await file.read(buffer, 0, MAX_FILE_BYTES, 0)
-      return buffer.subarray(0, bytesRead)
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    throw new ApiError('invalid_request', `seal "static": ${option}: the file cannot be read`, {
-      reason: String(error),
-      cause: error,
-    })
   }
 }
 
@@ -135,5 +101,5 @@ function contextOf(keyId: string): Buffer {
 }
 
 function refused(message: string): ApiError {
-  return new ApiError('invalid_request', `seal "static": ${message}`)
+  return unusable('static', message)
 }

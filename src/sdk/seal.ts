@@ -1,4 +1,5 @@
 /** What the seal is to the rest of the system, and what a way of unsealing without people has to offer. */
+import type { ApiError } from './errors.ts'
 
 /** As `sys/seal-status` and `sys/unseal` tell it; version, cluster and storage type are added by whoever answers. */
 export interface SealStatus {
@@ -78,6 +79,8 @@ export interface AutoUnseal {
   wrap(key: Uint8Array): Promise<WrappedKey>
   /** The caller wipes the result. */
   unwrap(wrapped: WrappedKey): Promise<Uint8Array>
+  /** What will keep it from working before long, though it works now; told in the log and in the server's health. */
+  trouble?(): ApiError | undefined
   /** Lets go of timers, connections and threads. */
   close?(): Promise<void>
 }

@@ -37,7 +37,11 @@ export class SealCheck {
   /** Does nothing until it is due. A probe is tried rather than the root key, which need not travel for this. */
   async run(): Promise<void> {
     if (this.#clock.now().getTime() < this.#dueAtMs) return
-    await this.#watched(async () => await this.#wrapWithNewest(await wrapProven(this.#auto, probe())))
+    await this.#watched(async () => {
+      await this.#wrapWithNewest(await wrapProven(this.#auto, probe()))
+      const soon = this.#auto.trouble?.()
+      if (soon) throw soon
+    })
   }
 
   /** Right after unsealing, which has shown that the seal opens: only whether it has a newer key by now. */

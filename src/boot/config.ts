@@ -95,7 +95,8 @@ export function booleanOption({ options, at }: Stanza, name: string): boolean {
   throw new ConfigError(`${at}: ${name} is true or false, not "${text}"`)
 }
 
-function filesAt(place: string): string[] {
+/** A file itself, or the configuration files of a folder in their order. @throws ConfigError if there are none */
+export function filesAt(place: string): string[] {
   if (!statOf(place).isDirectory()) return [place]
   const files = readdirSync(place)
     // What editors leave behind is not configuration.

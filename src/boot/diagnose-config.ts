@@ -1,7 +1,7 @@
 /** Files of the configuration: who may change and read them, and what stands in them. */
 import { statSync } from 'node:fs'
 import path from 'node:path'
-import { readConfig, type ServerConfig } from './config.ts'
+import { filesAt, readConfig, type ServerConfig } from './config.ts'
 import { fail, type Finding, ok, warn } from './diagnosis.ts'
 
 const WRITABLE_BY_OTHERS = 0o022
@@ -21,7 +21,7 @@ export function diagnoseConfig(places: readonly string[]): { findings: Finding[]
   for (const notice of config.notices) {
     findings.push(warn('Keys', notice, 'Check its spelling, or take it out: it does nothing.'))
   }
-  for (const place of places) findings.push(...permissions(place, config))
+  for (const place of places.flatMap(filesAt)) findings.push(...permissions(place, config))
   return { findings, config }
 }
 

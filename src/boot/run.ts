@@ -69,8 +69,17 @@ async function shutDown(node: StrongroomNode, listeners: readonly Listener[]): P
 
 /** All are tried: a certificate that is broken must not keep the audit files from being opened anew. */
 async function reload(node: StrongroomNode, listeners: readonly Listener[]): Promise<void> {
-  const results = await Promise.allSettled([...listeners.map((listener) => listener.reloadTls()), node.reload()])
+  const results = await Promise.allSettled([...listeners.map(reloadTls), node.reload()])
   const failed = results.filter((result) => result.status === 'rejected')
   for (const { reason } of failed) logLine(`SIGHUP: ${reason instanceof Error ? reason.message : String(reason)}`)
   if (failed.length === 0) logLine('SIGHUP: certificates and audit files are open anew')
+}
+
+async function reloadTls(listener: Listener): Promise<void> {
+  try {
+    await listener.reloadTls()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(`the certificate of ${listener.address} stays as it was: ${why}`, { cause: error })
+  }
 }

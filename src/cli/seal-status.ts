@@ -37,8 +37,9 @@ function sealRows(seal: Record<string, unknown>): [string, string][] {
     row('Unseal Nonce', seal['nonce'])
   }
   if (seal['migration'] === true) row('Seal Migration in Progress', true)
-  row('Version', seal['version'])
-  ifAny('Build Date', seal['build_date'])
+  // Empty where the listener does not tell it.
+  row('Version', seal['version'] === '' ? 'n/a' : seal['version'])
+  ifAny('Build Date', seal['build_date'] === '' ? 'n/a' : seal['build_date'])
   ifAny('Storage Type', seal['storage_type'])
   ifAny('Cluster Name', seal['cluster_name'])
   ifAny('Cluster ID', seal['cluster_id'])

@@ -38,6 +38,7 @@ const sources = new AsyncLocalStorage<Source | undefined>()
 export function holdBack(server: Server, { protocol, secure, waitMs, log }: Options): Proxied {
   const takers = server.listeners('connection') as Take[]
   const waiting = new Set<Socket>()
+  const tell = sparingly(log)
   const passed = new WeakSet<Duplex>()
   const pass = (socket: Duplex, source: Source | undefined) => {
     passed.add(socket)
@@ -52,7 +53,7 @@ export function holdBack(server: Server, { protocol, secure, waitMs, log }: Opti
     const trusted = protocol.trusts(socket.remoteAddress ?? '')
     if (!trusted && protocol.denyOthers) {
       const details = { remote_address: socket.remoteAddress ?? '' }
-      log('connection refused: its source may not speak for others (proxy_protocol_authorized_addrs)', details)
+      tell('connection refused: its source may not speak for others (proxy_protocol_authorized_addrs)', details)
       socket.destroy()
       return
     }
@@ -62,7 +63,7 @@ export function holdBack(server: Server, { protocol, secure, waitMs, log }: Opti
     readHeader(socket, waitMs, (outcome) => {
       waiting.delete(socket)
       if (typeof outcome === 'string') {
-        log('connection closed: PROXY header', { problem: outcome, remote_address: socket.remoteAddress ?? '' })
+        tell('connection closed: PROXY header', { problem: outcome, remote_address: socket.remoteAddress ?? '' })
         socket.destroy()
         return
       }
@@ -116,6 +117,24 @@ function handOn(socket: Socket, rest: Buffer, secure: boolean, pass: (socket: Du
   if (rest.length > 0) socket.unshift(rest)
   pass(socket)
   socket.resume()
+}
+
+const TELL_MS = 10_000
+
+/** Strangers must not fill the log: after a line, for a while they are only counted. */
+function sparingly(log: Log): Log {
+  let quietUntil = 0
+  let untold = 0
+  return (message, details) => {
+    const now = performance.now()
+    if (now < quietUntil) {
+      untold += 1
+      return
+    }
+    log(message, untold === 0 ? details : { ...details, untold_before: untold })
+    quietUntil = now + TELL_MS
+    untold = 0
+  }
 }
 
 /** The socket as a stream that begins with these bytes. */

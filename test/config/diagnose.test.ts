@@ -219,6 +219,13 @@ test('a configuration that others may change is refused', async () => {
   await chmod(here.at('server.hcl'), 0o666)
   const [chapter] = await diagnose([here.at('server.hcl')], left)
   assert.match(only(chapter!.findings, 'fail').message, /others may write to/)
+  // Of a folder, each of its files.
+  await mkdir(here.at('conf.d'))
+  await writeFile(here.at('conf.d', 'a.hcl'), here.text())
+  await writeFile(here.at('conf.d', 'b.hcl'), 'max_lease_ttl = "2h"')
+  await chmod(here.at('conf.d', 'b.hcl'), 0o664)
+  const [ofFolder] = await diagnose([here.at('conf.d')], left)
+  assert.match(only(ofFolder!.findings, 'fail').message, /others may write to .*b\.hcl/)
 })
 
 test('the command prints it as text and as JSON, leaves parts out, and its exit tells how it is', async () => {

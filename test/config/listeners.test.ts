@@ -14,7 +14,8 @@ import { freePort } from '#test/port.ts'
 import { sendTo } from '#test/server.ts'
 import { makeAuthority, makeCertificate } from './certificates.ts'
 import { initialize, refusalOf, run, startConfigured, tcp, unseal, withToken } from './configured.ts'
-import { temporaryFolder, until } from './program.ts'
+import { Program, temporaryFolder, until } from './program.ts'
+import { sendTls } from './requests.ts'
 
 const memory = 'storage "inmem" {}\n'
 const listener = (port: number, options: string) =>
@@ -276,4 +277,52 @@ describe('signals', () => {
     await hup('storage {', /SIGHUP: the configuration cannot be read: config\.hcl:1:\d+/)
     await until('an answer', async () => sendTo(port, 'GET', 'sys/health', undefined, {}).catch(() => undefined))
   })
+})
+
+describe('client certificates', () => {
+  test('are asked for, required and verified, or not even asked for, as the listener says', async () => {
+    await using folder = await temporaryFolder()
+    await makeAuthority(folder.path)
+    await makeCertificate(folder.path, 'server', 'serverAuth')
+    await makeCertificate(folder.path, 'client', 'clientAuth')
+    const file = (name: string) => path.join(folder.path, name)
+    const stanza = (port: number, options: string) =>
+      `listener "tcp" {\n  address = "127.0.0.1:${port}"\n  tls_cert_file = "server.pem"\n  tls_key_file = "server-key.pem"\n  ${options}\n}\n`
+    const [asked, required, disabled] = [await freePort(), await freePort(), await freePort()]
+    await using _program = await startConfigured(
+      folder.path,
+      memory +
+        stanza(asked, '') +
+        stanza(required, 'tls_require_and_verify_client_cert = true\n  tls_client_ca_file = "ca.pem"') +
+        stanza(disabled, 'tls_disable_client_certs = true'),
+    )
+    const without = { ca: file('ca.pem') }
+    const own = { ...without, cert: file('client.pem'), key: file('client-key.pem') }
+    const statuses = async (files: { ca: string; cert?: string; key?: string }) =>
+      Promise.all(
+        [asked, required, disabled].map((port) =>
+          sendTls(port, 'GET', 'sys/init', files).then(
+            ({ status }) => status,
+            () => 'refused',
+          ),
+        ),
+      )
+    assert.deepEqual(await statuses(own), [200, 200, 200])
+    assert.deepEqual(await statuses(without), [200, 'refused', 200])
+    // Of another authority: refused where it must be verified, taken where it is only handed on.
+    await using other = await temporaryFolder()
+    await makeAuthority(other.path)
+    await makeCertificate(other.path, 'client', 'clientAuth')
+    const foreign = { cert: path.join(other.path, 'client.pem'), key: path.join(other.path, 'client-key.pem') }
+    assert.deepEqual(await statuses({ ...without, ...foreign }), [200, 'refused', 200])
+  })
+})
+
+test('the command line says of a server that does not tell its version that it does not', async () => {
+  await using folder = await temporaryFolder()
+  const port = await freePort()
+  await using _program = await startConfigured(folder.path, memory + listener(port, 'redact_version = true'))
+  const status = new Program(['status', `-address=http://127.0.0.1:${port}`])
+  assert.equal((await status.ended()).code, 2)
+  assert.match(status.output, /^Version\s+n\/a\nBuild Date\s+n\/a$/m)
 })

@@ -60,6 +60,16 @@ test('a server does not start with a debugger, snapshots of its heap or reports'
   refuseWatchers(['--max-semi-space-size=16', '--disable-sigusr1'], '--max-old-space-size=4096')
 })
 
+test('OpenSSL has a locked heap when that is asked for, and a size that cannot be is refused', async () => {
+  await using folder = await temporaryFolder()
+  const config = `storage "inmem" {}\n${tcp(await freePort())}`
+  await using server = await startConfigured(folder.path, config, { STRONGROOM_SECURE_HEAP: '1048576' })
+  assert.match(await readFile(`/proc/${server.pid}/cmdline`, 'utf8'), /\0--secure-heap=1048576\0/)
+  await using _bad = await run(folder.path, config, { STRONGROOM_SECURE_HEAP: '1000' })
+  assert.notEqual((await _bad.ended()).code, 0)
+  assert.match(_bad.output, /--secure-heap must be a power of 2/)
+})
+
 test('swap is told apart: none, encrypted, in memory, forbidden to this service, or in the way', async () => {
   await using folder = await temporaryFolder()
   const at = (...names: string[]) => path.join(folder.path, ...names)

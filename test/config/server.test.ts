@@ -82,6 +82,7 @@ describe('listeners', () => {
     program.signal('SIGHUP')
     await until('word of the second SIGHUP', async () => (program.output.split('SIGHUP').length > 2 ? true : undefined))
     assert.equal(program.running, true)
+    assert.match(program.output, new RegExp(`SIGHUP: the certificate of 127\\.0\\.0\\.1:${port} stays as it was: `))
     assert.equal(await serial(), after)
   })
 

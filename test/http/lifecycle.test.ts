@@ -50,6 +50,26 @@ test('closing waits for requests under way, refuses new connections, and closes 
   await closing
 })
 
+test('closing ends connections that are kept alive after their requests at once, plain, over TLS and behind a proxy', async () => {
+  const proxyProtocol = { trusts: () => true, denyOthers: false }
+  for (const [tls, options] of [
+    [false, {}],
+    [true, { tls: files() }],
+    [false, { proxyProtocol }],
+    [true, { tls: files(), proxyProtocol }],
+  ] as const) {
+    const server = await start(options)
+    const kept = await open(server.port, tls)
+    kept.write(request('GET /v1/a'))
+    await once(kept, 'data')
+    const ended = readAll(kept)
+    const startedAt = performance.now()
+    await server.listener.close({ drainSeconds: 20 })
+    await ended
+    assert.ok(performance.now() - startedAt < 1500, JSON.stringify(options))
+  }
+})
+
 test('a request whose body is still coming when closing begins is answered', async () => {
   const server = await start()
   const socket = await open(server.port)

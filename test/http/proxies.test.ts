@@ -139,6 +139,8 @@ test('of others, a header is not looked at: it breaks their request; or they are
   for (const bytes of [v1 + last('GET /v1/a'), last('GET /v1/a')])
     assert.deepEqual(await talk(strict.port, [bytes]).catch(() => []), [])
   assert.equal(strict.seen.length, 0)
+  // Both were refused; the log is not for strangers to fill.
+  assert.equal(strict.logged.length, 1)
   assert.match(strict.logged[0]!, /may not speak for others/)
 })
 

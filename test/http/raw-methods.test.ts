@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import {
+  echo,
   type Answer,
   type Certificates,
   json,
@@ -324,11 +325,19 @@ test('listings leave nothing behind in memory', async () => {
 })
 
 test('a client that leaves between two listings leaves nothing behind', async () => {
-  await using server = await start()
+  const answer = Promise.withResolvers<void>()
+  await using server = await start({}, async (incoming) => {
+    await answer.promise
+    return echo(incoming)
+  })
   const socket = await open(server.port)
-  socket.write(request('GET /v1/slow/a') + request('LIST /v1/b'))
-  await sleep(5)
+  socket.write(request('GET /v1/a') + request('LIST /v1/b'))
+  while (server.seen.length === 0) await sleep(5)
   socket.destroy()
+  // Until the server has seen it, however busy the machine is.
+  await once(socket, 'close')
+  await sleep(100)
+  answer.resolve()
   await sleep(50)
   assert.ok(!server.seen.some(({ path }) => path === 'b/'))
 })

@@ -37,7 +37,7 @@ import type { Driver } from '#sdk/storage.ts'
 import { AutoUnsealing, explain } from './auto-unseal.ts'
 import { systemClock } from './clock.ts'
 import { type DeclaredDevice, enableDeclared } from './declared-devices.ts'
-import { Housekeeping, tidyMounts } from './housekeeping.ts'
+import { Housekeeping, startFlushing, tidyMounts } from './housekeeping.ts'
 import { leaseCalls } from './lease-calls.ts'
 import { troublesOf } from './troubles.ts'
 
@@ -78,6 +78,8 @@ interface Unsealed {
   barrier: Barrier
   core: Core
   housekeeping: Housekeeping
+  /** What is kept in memory goes to the store. */
+  flushing: Housekeeping
   cluster: Cluster
 }
 
@@ -214,6 +216,8 @@ export class StrongroomNode {
   async close(): Promise<void> {
     this.gate.close()
     await this.#unsealing.close()
+    // Before the keys are gone.
+    await this.#unsealed?.flushing.round()
     await this.seal.close()
     await this.#follow()
     await this.#driver.close()
@@ -249,6 +253,7 @@ export class StrongroomNode {
     this.#unsealed = undefined
     await this.gate.drained(DRAIN_MS)
     await unsealed.housekeeping.stop()
+    await unsealed.flushing.stop()
     await unsealed.core.leases.stop()
     unsealed.core.tokens.forget()
     await unsealed.core.audit.close()
@@ -290,7 +295,8 @@ export class StrongroomNode {
     )
     // Beside the requests: what a mount gave out may take long to take back, or fail, and must not keep others waiting.
     housekeeping.start()
-    return { barrier, core, cluster, housekeeping }
+    const flushing = startFlushing(mounts, this.#options.log)
+    return { barrier, core, cluster, housekeeping, flushing }
   }
 
   /** The services behind the barrier, none of them at work yet. */

@@ -10,7 +10,7 @@ const PROBE_BYTES = 32
 
 export async function diagnoseSeal(config: ServerConfig): Promise<Finding[]> {
   try {
-    const seal = sealConfig(config.seal)
+    const seal = sealConfig(config, process.env)
     if (seal.type === 'shamir') return [ok('Seal', 'shares: unsealed by people after each start')]
     const { kind } = await autoUnseals[seal.type]()
     const auto = await kind.open(seal.options)

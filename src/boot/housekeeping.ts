@@ -1,8 +1,9 @@
-/** What has to be looked at now and then: keys that near their bound, entries that have expired. One round a minute. */
-import type { Mounts } from '#core/mounts/mounts.ts'
+/** What has to be looked at now and then: keys that near their bound, entries that have expired. */
+import type { Mounted, Mounts } from '#core/mounts/mounts.ts'
 import { explain } from './auto-unseal.ts'
 
 const ROUND_MS = 60_000
+const FLUSH_MS = 10_000
 
 export interface Chore {
   name: string
@@ -14,16 +15,18 @@ export interface Chore {
 export class Housekeeping {
   readonly #chores: readonly Chore[]
   readonly #log: (text: string) => void
+  readonly #everyMs: number
   #timer: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
 
-  constructor(chores: readonly Chore[], log: (text: string) => void) {
+  constructor(chores: readonly Chore[], log: (text: string) => void, everyMs = ROUND_MS) {
     this.#chores = chores
     this.#log = log
+    this.#everyMs = everyMs
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#begin(this.#chores), ROUND_MS).unref()
+    this.#timer = setInterval(() => this.#begin(this.#chores), this.#everyMs).unref()
     this.#begin(this.#chores.filter(({ atOnce }) => atOnce))
   }
 
@@ -49,20 +52,29 @@ export class Housekeeping {
   }
 }
 
-/**
- * Engines remove what has expired in their mounts. One that fails does not keep the others.
- *
- * @throws Error that names the mounts that failed
- */
+/** @throws Error that names the mounts that failed */
 export async function tidyMounts(mounts: Mounts): Promise<void> {
+  await visitMounts(mounts, async ({ engine, mount }) => await engine.tidy?.(mount))
+}
+
+/** In each process: what engines keep in memory goes to the store. */
+export function startFlushing(mounts: Mounts, log: (text: string) => void): Housekeeping {
+  const run = () => visitMounts(mounts, async ({ engine, mount }) => await engine.flush?.(mount))
+  const flushing = new Housekeeping([{ name: 'writing down what is counted', run }], log, FLUSH_MS)
+  flushing.start()
+  return flushing
+}
+
+/** A mount that fails does not keep the others. */
+async function visitMounts(mounts: Mounts, visit: (mounted: Mounted) => Promise<void>): Promise<void> {
   const failures: string[] = []
   for (const kind of ['secret', 'auth'] as const) {
-    for (const { engine, mount, entry, route } of await mounts.all(kind)) {
-      if (entry.tainted) continue
+    for (const mounted of await mounts.all(kind)) {
+      if (mounted.entry.tainted) continue
       try {
-        await engine.tidy?.(mount)
+        await visit(mounted)
       } catch (error) {
-        failures.push(`${route}: ${error instanceof Error ? error.message : String(error)}`)
+        failures.push(`${mounted.route}: ${error instanceof Error ? error.message : String(error)}`)
       }
     }
   }

@@ -7,6 +7,7 @@ import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Known } from './authenticate.ts'
 import { auditAuth, callOf, policyLimit } from './call.ts'
 import type { Core } from './core.ts'
+import { rightsOf } from './rights.ts'
 
 declare const mark: unique symbol
 export interface Allowed extends Known {
@@ -48,6 +49,9 @@ export async function authorize(core: Core, known: Known): Promise<Allowed> {
   if (!needsLook) {
     const lists = operation === 'list' || operation === 'scan'
     allowed.call = callOf(known, lists ? policyLimit(incoming, verdict) : 0)
+  }
+  if (match?.path.asksRights && allowed.call && known.mounted) {
+    allowed.call.rights = rightsOf(acl, known.mounted.route)
   }
   return allowed
 }

@@ -39,6 +39,7 @@ export function callOf(known: Known, limit = 0): PreparedCall | undefined {
     token: match.path.seesToken ? incoming.token : undefined,
     remoteAddress: incoming.remoteAddress,
     wrapped: incoming.wrapTtlSeconds !== undefined,
+    rights: undefined,
     unknown: decoded.unknown,
     replaced: bare ? none : Object.keys(match.params).filter((name) => Object.hasOwn(incoming.body, name)),
   }

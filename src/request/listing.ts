@@ -7,7 +7,9 @@ import type { Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { Core } from './core.ts'
+import { parseTemplate } from './key-filter.ts'
 import type { Reserved } from './reserve.ts'
+import { seesKey } from './rights.ts'
 
 export async function filterListing(core: Core, reserved: Reserved, reply: Reply): Promise<Reply> {
   const { verdict, token, path } = reserved
@@ -24,10 +26,7 @@ export async function filterListing(core: Core, reserved: Reserved, reply: Reply
     throw new ApiError('permission_denied', 'permission denied', { reason })
   }
   const acl = await aclOf(core, token)
-  const seen = some.filter((key: string) => {
-    const operation = key.endsWith('/') ? 'list' : 'read'
-    return acl.check({ operation, path: template(path, key), body: {}, wrapTtlSeconds: undefined }).allowed
-  })
+  const seen = some.filter((key: string) => seesKey(acl, template, path, key))
   return withKeys(reply, seen)
 }
 
@@ -46,17 +45,4 @@ function withKeys(reply: Reply, keys: unknown[]): Reply {
       ...(data['policies'] === all && { policies: keys }),
     },
   }
-}
-
-type Template = (path: string, key: string) => string
-
-const parts = /\{\{\s*\.(path|key)\s*(?:\|\s*replace\s+"([^"]*)"\s+"([^"]*)"\s*)?\}\}/g
-
-function parseTemplate(text: string): Template | undefined {
-  if (/\{\{|\}\}/.test(text.replaceAll(parts, ''))) return undefined
-  return (path, key) =>
-    text.replaceAll(parts, (_, name: string, from: string | undefined, to: string | undefined) => {
-      const value = name === 'path' ? path : key
-      return from === undefined || to === undefined ? value : value.replaceAll(from, () => to)
-    })
 }

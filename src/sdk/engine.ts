@@ -66,6 +66,15 @@ export interface Call<F extends Fields = Fields> {
   remoteAddress: string
   /** Whether the reply will be wrapped (X-Vault-Wrap-TTL). */
   wrapped: boolean
+  /** Only on paths that say `asksRights`. */
+  rights?: Rights | undefined
+}
+
+/** What the caller of a request may do in this mount besides. Paths are below the mount. */
+export interface Rights {
+  may(operation: 'read' | 'list', path: string): boolean
+  /** Whether a listing of the folder (empty, or with a slash at its end) would show the caller this name. */
+  sees(folder: string, name: string): boolean
 }
 
 /** What an auth method grants; request/login.ts makes the token of it. All times in seconds, 0: not set. */
@@ -174,6 +183,8 @@ export interface Path {
   sudo?: true
   /** The handlers get the caller's token itself (`Call.token`): for the system's own paths about tokens, nobody else's. */
   seesToken?: true
+  /** The handlers get what the caller may do besides (`Call.rights`): for those that tell of many things at once. */
+  asksRights?: true
   /** The members of `data` stand at the top of the reply as well, as old clients of some `sys/` paths expect. */
   repeatsData?: true
   /**
@@ -200,6 +211,8 @@ export interface Engine {
   /** Secrets engines with leases: take back, or extend, what `Reply.lease` described. */
   revokeLease?: (call: { mount: Mount; revoke: Record<string, unknown> }) => Promise<void>
   renewLease?: (call: { mount: Mount; revoke: Record<string, unknown>; ttlSeconds: number }) => Promise<void>
+  /** Every few seconds in each process, and before it stops: write down what is kept in memory. */
+  flush?: (mount: Mount) => Promise<void>
   /** Background work, at most once a minute on one node: remove what has expired. */
   tidy?: (mount: Mount) => Promise<void>
 }

@@ -3,10 +3,13 @@ import { type Call, type Path, type Reply, endpoint } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { type Field, type Fields, isObject } from '#sdk/schema.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
+import { expiryWarnings } from './expiry.ts'
 import { mergePatch } from './merge.ts'
 import { changeSecret } from './change.ts'
 import { path, secretKey, versionKey } from './paths.ts'
+import { countRead } from './reads.ts'
 import {
+  type Change,
   type SecretEntry,
   type Stored,
   type VersionEntry,
@@ -58,11 +61,15 @@ export async function secretExists({ mount, data }: Call): Promise<boolean> {
   return (await mount.storage.get<Stored>(secretKey(data['path'] as string))) !== undefined
 }
 
-async function readData({ mount, data }: Call<typeof readFields>): Promise<Reply> {
-  const found = await readVersion(mount.storage, data.path, data.version, mount.clock.now().getTime())
+async function readData({ mount, data, caller }: Call<typeof readFields>): Promise<Reply> {
+  const nowMs = mount.clock.now().getTime()
+  const found = await readVersion(mount.storage, data.path, data.version, nowMs)
   if (!found) return {}
-  const { info, value } = found
-  return value ? { data: { data: value, metadata: info } } : { data: { data: null, metadata: info }, status: 404 }
+  const { secret, info, value } = found
+  if (!value) return { data: { data: null, metadata: info }, status: 404 }
+  countRead(mount, data.path, secret.created_ms, caller, nowMs)
+  const warnings = expiryWarnings(secret, nowMs)
+  return warnings ? { data: { data: value, metadata: info }, warnings } : { data: { data: value, metadata: info } }
 }
 
 async function readSubkeys({ mount, data }: Call<typeof subkeyFields>): Promise<Reply> {
@@ -74,6 +81,7 @@ async function readSubkeys({ mount, data }: Call<typeof subkeyFields>): Promise<
 }
 
 interface FoundVersion {
+  secret: SecretEntry
   info: Record<string, unknown>
   /** Undefined when it is deleted or destroyed. */
   value: Record<string, unknown> | undefined
@@ -92,11 +100,11 @@ async function readVersion(
   const entry = versionOf(secret, number)
   if (!entry) return undefined
   const info = versionInfo(secret, number)
-  if (entry[2] === 1 || isDeleted(entry, nowMs)) return { info, value: undefined }
-  if (number === secret.current_version) return { info, value: secret.data! }
+  if (entry[2] === 1 || isDeleted(entry, nowMs)) return { secret, info, value: undefined }
+  if (number === secret.current_version) return { secret, info, value: secret.data! }
   const older = await storage.get<VersionEntry>(versionKey(secretPath, number))
   // Dropped or destroyed between the two look-ups: then it is as if it had never been there.
-  return older && { info, value: older.data }
+  return older && { secret, info, value: older.data }
 }
 
 /** The same object with null in place of each value that is not an object with members, or that lies at `depth`. */
@@ -150,7 +158,11 @@ function givenData(data: Record<string, unknown> | undefined, body: Record<strin
  * Check and set: a write that names the version it replaces is refused if that is no longer the current one. Runs in the
  * transaction of the write, since between a check and a write apart from it another write could pass the same check.
  */
-function checkReplaced(secret: SecretEntry, settings: Settings, options: Record<string, unknown> | undefined): void {
+export function checkReplaced(
+  secret: SecretEntry,
+  settings: Settings,
+  options: Record<string, unknown> | undefined,
+): void {
   if (options && Object.hasOwn(options, 'cas')) {
     if (castVersion(options['cas']) !== secret.current_version) {
       throw new ApiError('invalid_request', 'check-and-set parameter did not match the current version')
@@ -174,10 +186,15 @@ interface Addition {
   settings: Settings
   value: Record<string, unknown>
   nowMs: number
+  /** What undo sees afterwards; a write unless something else is said. */
+  last?: Change
 }
 
 /** Makes `value` the current version, moves the one before to an entry of its own and drops those that are too many. */
-function addVersion(transaction: StorageTransaction, { secretPath, secret, settings, value, nowMs }: Addition): Reply {
+export function addVersion(
+  transaction: StorageTransaction,
+  { secretPath, secret, settings, value, nowMs, last }: Addition,
+): Reply {
   const current = secret.current_version + 1
   const keep = versionsToKeep(settings.max_versions, secret.max_versions)
   const deletedMs = deletionMs(nowMs, settings.delete_version_after_seconds, secret.delete_version_after_seconds)
@@ -201,16 +218,20 @@ function addVersion(transaction: StorageTransaction, { secretPath, secret, setti
     oldest_version: oldest,
     versions: versions.slice(dropped),
     data: value,
+    last,
   }
   transaction.put(secretKey(secretPath), packed(next))
-  return { data: versionInfo(next, current) }
+  const warnings = expiryWarnings(next, nowMs)
+  return { data: versionInfo(next, current), ...(warnings && { warnings }) }
 }
 
 async function deleteCurrent({ mount, data }: Call<typeof readFields>): Promise<Reply> {
   await changeSecret(mount, data.path, (secret, nowMs) => {
     const last = secret.versions.at(-1)
     if (!last || last[2] === 1 || isDeleted(last, nowMs)) return undefined
-    return { ...secret, versions: [...secret.versions.slice(0, -1), [last[0], nowMs, 0]] }
+    const before: [number, number][] = [[secret.current_version, last[1]]]
+    const versions: SecretEntry['versions'] = [...secret.versions.slice(0, -1), [last[0], nowMs, 0]]
+    return { ...secret, versions, last: { kind: 'delete', before } }
   })
   return {}
 }

@@ -4,6 +4,9 @@
  * Storage below the mount:
  *   secret/<path>             → PlainEntry (version 1) or SecretEntry (version 2); version 2 reads both
  *   version/<path>/<number>   → VersionEntry: the data of a version that is not the current one
+ *   about/, expires/          → notes.ts: what searches look at
+ *   reads/<path>              → reads.ts: who read it last
+ *   cursor-key                → cursor.ts
  *   config                    → Settings (version 2)
  *   format                    → Format: set once version 2 has had the mount
  */
@@ -13,20 +16,34 @@ import { dataPath, subkeysPath } from './data.ts'
 import { metadataPaths } from './metadata.ts'
 import { misplacedPath } from './misplaced.ts'
 import { plainPaths } from './plain.ts'
+import { flushReads } from './reads.ts'
+import { expiringPath, searchPath } from './search.ts'
 import { settingsPath } from './settings.ts'
+import { undoPath } from './undo.ts'
 import { versionPaths } from './versions.ts'
 
 interface Format {
   version: 2
 }
 
-const versionedPaths = [settingsPath, dataPath, subkeysPath, ...versionPaths, ...metadataPaths, misplacedPath]
+const versionedPaths = [
+  settingsPath,
+  dataPath,
+  subkeysPath,
+  ...versionPaths,
+  ...metadataPaths,
+  undoPath,
+  searchPath,
+  expiringPath,
+  misplacedPath,
+]
 
 export const engine: Engine = {
   name: 'kv',
   about: 'Keeps secrets as key-value pairs, with a history of versions where the mount has version 2.',
   paths: ({ options }) => (options['version'] === '2' ? versionedPaths : plainPaths),
   prepare,
+  flush: flushReads,
 }
 
 /**

@@ -7,8 +7,20 @@ import type { Fields } from '#sdk/schema.ts'
 import type { Storage } from '#sdk/storage.ts'
 import { checkCustomMetadata, customMetadata } from './custom.ts'
 import { secretExists } from './data.ts'
+import { describeOwnership, expiryWarnings, newOwnership, ownershipFields } from './expiry.ts'
+import { followNotes } from './notes.ts'
 import { folderPath, listingPrefix, path, secretKey, versionKey } from './paths.ts'
-import { type SecretEntry, type Stored, asSecret, firstVersion, newSecret, packed, timeText } from './secret.ts'
+import { describeReads, forgetCounted, removeReads } from './reads.ts'
+import {
+  type Metadata,
+  type SecretEntry,
+  type Stored,
+  asSecret,
+  firstVersion,
+  newSecret,
+  packed,
+  timeText,
+} from './secret.ts'
 import {
   type Settings,
   SETTINGS_KEY,
@@ -21,7 +33,11 @@ import {
   noSettings,
 } from './settings.ts'
 
-const readFields = { path } as const satisfies Fields
+const readFields = {
+  path,
+  reads: { type: 'boolean', about: 'Tell who read it last, when, and how often it was read.', query: true },
+} as const satisfies Fields
+const deleteFields = { path } as const satisfies Fields
 const listFields = { path: folderPath, ...pageFields } as const satisfies Fields
 const writeFields = {
   path,
@@ -31,6 +47,7 @@ const writeFields = {
   custom_metadata: { type: 'map', about: 'Names and texts to keep with the secret.' },
   metadata_cas: { type: 'integer', about: 'Version of the metadata that this change replaces; 0: none yet.' },
   metadata_cas_required: metadataCasRequired,
+  ...ownershipFields,
 } as const satisfies Fields
 
 type WriteCall = Call<typeof writeFields>
@@ -53,7 +70,7 @@ export const metadataPaths: readonly Path[] = [
       ),
       update: endpoint('Change the settings that are given.', writeFields, writeMetadata),
       patch: endpoint('Change the settings that are given, by JSON merge patch.', writeFields, patchMetadata),
-      delete: endpoint('Remove a secret with all its versions for good.', readFields, deleteSecret),
+      delete: endpoint('Remove a secret with all its versions for good.', deleteFields, deleteSecret),
     },
   },
   {
@@ -73,7 +90,11 @@ export const metadataPaths: readonly Path[] = [
 
 async function readMetadata({ mount, data }: Call<typeof readFields>): Promise<Reply> {
   const stored = await mount.storage.get<Stored>(secretKey(data.path))
-  return stored ? { data: describe(asSecret(stored)) } : {}
+  if (!stored) return {}
+  const secret = asSecret(stored)
+  const reads = data.reads ? await describeReads(mount, data.path, secret) : {}
+  const warnings = expiryWarnings(secret, mount.clock.now().getTime())
+  return { data: { ...describe(secret), ...reads }, ...(warnings && { warnings }) }
 }
 
 function describe(secret: SecretEntry): Record<string, unknown> {
@@ -91,6 +112,7 @@ function describe(secret: SecretEntry): Record<string, unknown> {
     delete_version_after: formatDuration(secret.delete_version_after_seconds),
     max_versions: secret.max_versions,
     metadata_cas_required: secret.metadata_cas_required,
+    ...describeOwnership(secret),
     oldest_version: secret.oldest_version,
     updated_time: timeText(secret.updated_ms),
     versions: Object.fromEntries(versions),
@@ -157,6 +179,9 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
     'delete_version_after',
     'custom_metadata',
     'metadata_cas_required',
+    'owner',
+    'expires_at',
+    'expires_in',
   ] as const
   const changes = settingNames.some((name) => given(call, name))
   if (!changes && creates) return {}
@@ -174,6 +199,8 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
       updated_ms: nowMs,
       metadata_version: secret.metadata_version + 1,
       custom_metadata: checkCustomMetadata(newNotes(secret)),
+      ...newOwnership(data, (name) => given(call, name), nowMs),
+      last: { kind: 'metadata', before: stored ? metadataOf(secret) : null },
     }
     if (given(call, 'max_versions')) next.max_versions = versions
     if (given(call, 'cas_required')) next.cas_required = data.cas_required ?? false
@@ -182,6 +209,7 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
       next.delete_version_after_seconds = lifetime(data.delete_version_after ?? 0)
     }
     transaction.put(secretKey(data.path), packed(next))
+    followNotes(transaction, data.path, stored && secret, next)
     const warnings = overruled(settings, data)
     return warnings.length > 0 ? { warnings } : {}
   })
@@ -211,7 +239,21 @@ function overruled(settings: Settings, data: WriteCall['data']): string[] {
     .map(([name]) => `"${name}" set to false, but is mandated by backend config. This value will be ignored.`)
 }
 
-async function deleteSecret({ mount, data }: Call<typeof readFields>): Promise<Reply> {
+export function metadataOf(secret: SecretEntry): Metadata {
+  const { max_versions, cas_required, metadata_cas_required, delete_version_after_seconds } = secret
+  const { custom_metadata, owner, expires_ms } = secret
+  return {
+    max_versions,
+    cas_required,
+    metadata_cas_required,
+    delete_version_after_seconds,
+    custom_metadata,
+    owner,
+    expires_ms,
+  }
+}
+
+async function deleteSecret({ mount, data }: Call<typeof deleteFields>): Promise<Reply> {
   await mount.storage.transact(async (transaction) => {
     const stored = await transaction.get<Stored>(secretKey(data.path))
     if (!stored) return
@@ -220,6 +262,9 @@ async function deleteSecret({ mount, data }: Call<typeof readFields>): Promise<R
       transaction.delete(versionKey(data.path, number))
     }
     transaction.delete(secretKey(data.path))
+    followNotes(transaction, data.path, secret, undefined)
+    removeReads(transaction, data.path)
   })
+  forgetCounted(mount, data.path)
   return {}
 }

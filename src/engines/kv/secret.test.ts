@@ -29,6 +29,9 @@ test('whatever is unusual is kept', () => {
     metadata_cas_required: true,
     delete_version_after_seconds: -1,
     custom_metadata: { owner: 'mara' },
+    owner: 'team',
+    expires_ms: 5000,
+    last: { kind: 'destroy' },
     oldest_version: 1,
     current_version: 2,
     versions: [

@@ -8,6 +8,26 @@ import { rfc3339 } from '#lib/time.ts'
 /** When made, when deleted or to be deleted (0: never), both in milliseconds since 1970; 1 when destroyed. */
 export type Version = [createdMs: number, deletionMs: number, destroyed: 0 | 1]
 
+/** The settings of a secret that a change of its metadata changes. */
+export type Metadata = Pick<
+  SecretEntry,
+  | 'max_versions'
+  | 'cas_required'
+  | 'metadata_cas_required'
+  | 'delete_version_after_seconds'
+  | 'custom_metadata'
+  | 'owner'
+  | 'expires_ms'
+>
+
+export type Change =
+  /** Versions were deleted or restored: what stood in their table before, `deletionMs` by number. */
+  | { kind: 'delete' | 'undelete'; before: [number: number, deletionMs: number][] }
+  /** Null: there was no secret before. */
+  | { kind: 'metadata'; before: Metadata | null }
+  | { kind: 'destroy' }
+  | { kind: 'undo' }
+
 export interface SecretEntry {
   created_ms: number
   updated_ms: number
@@ -20,6 +40,12 @@ export interface SecretEntry {
   /** 0: as the mount says; -1: never. */
   delete_version_after_seconds: number
   custom_metadata: Record<string, string> | null
+  /** Empty: nobody. */
+  owner: string
+  /** When it should have been replaced, in milliseconds since 1970; 0: never. */
+  expires_ms: number
+  /** What undo would take back, unless it is a write; that is the usual case and leaves no trace of its own. */
+  last?: Change | undefined
   /** 0 until a version has been dropped or is about to be, as the Vault API shows it. */
   oldest_version: number
   current_version: number
@@ -52,6 +78,8 @@ export function newSecret(nowMs: number): SecretEntry {
     metadata_cas_required: false,
     delete_version_after_seconds: 0,
     custom_metadata: null,
+    owner: '',
+    expires_ms: 0,
     oldest_version: 0,
     current_version: 0,
     versions: [],

@@ -32,16 +32,19 @@ export const versionPaths: readonly Path[] = [
 ]
 
 function deleteVersions(call: VersionsCall): Promise<Reply> {
-  return changeVersions(call, (version, nowMs) => (isDeleted(version, nowMs) ? version : [version[0], nowMs, 0]))
+  return changeVersions(call, 'delete', (version, nowMs) =>
+    isDeleted(version, nowMs) ? version : [version[0], nowMs, 0],
+  )
 }
 
 function undeleteVersions(call: VersionsCall): Promise<Reply> {
-  return changeVersions(call, (version) => (version[1] === 0 ? version : [version[0], 0, 0]))
+  return changeVersions(call, 'undelete', (version) => (version[1] === 0 ? version : [version[0], 0, 0]))
 }
 
 /** Changes those of the versions that are there and not destroyed. */
 async function changeVersions(
   { mount, data }: VersionsCall,
+  kind: 'delete' | 'undelete',
   change: (version: Version, nowMs: number) => Version,
 ): Promise<Reply> {
   const numbers = new Set(givenVersions(data.versions))
@@ -50,7 +53,10 @@ async function changeVersions(
     const versions = secret.versions.map((version, index) =>
       numbers.has(first + index) && version[2] === 0 ? change(version, nowMs) : version,
     )
-    return versions.some((version, index) => version !== secret.versions[index]) ? { ...secret, versions } : undefined
+    const before = secret.versions.flatMap((version, index): [number, number][] =>
+      version === versions[index] ? [] : [[first + index, version[1]]],
+    )
+    return before.length > 0 ? { ...secret, versions, last: { kind, before } } : undefined
   })
   return {}
 }
@@ -68,7 +74,7 @@ async function destroyVersions({ mount, data }: VersionsCall): Promise<Reply> {
       if (number !== secret.current_version) transaction.delete(versionKey(data.path, number))
     }
     const keepsCurrent = current !== undefined && !doomed.includes(secret.current_version)
-    return { ...rest, versions, ...(keepsCurrent && { data: current }) }
+    return { ...rest, versions, last: { kind: 'destroy' }, ...(keepsCurrent && { data: current }) }
   })
   return {}
 }

@@ -19,7 +19,7 @@ export const mountFlag = {
 export interface Place {
   version: 1 | 2
   /** Path of the key in the part of the API with that name; in version 1 there is but one. */
-  path(part: 'data' | 'metadata' | 'delete' | 'undelete' | 'destroy'): string
+  path(part: 'data' | 'metadata' | 'delete' | 'undelete' | 'destroy' | 'undo' | 'search' | 'expiring'): string
 }
 
 export async function locate(session: Session, mount: string | undefined, word: string): Promise<Place> {

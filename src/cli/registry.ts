@@ -109,6 +109,10 @@ export const root: Group = {
           about: 'Turn a mount of version 1 into one of version 2.',
           load: async () => (await import('./commands/kv-versions.ts')).enableVersioning,
         },
+        expiring: {
+          about: 'List the secrets that expire soon.',
+          load: async () => (await import('./commands/kv-find.ts')).expiring,
+        },
         get: { about: 'Read a secret.', load: async () => (await import('./commands/kv-get.ts')).get },
         list: { about: 'List secrets below a path.', load: async () => (await import('./commands/kv-list.ts')).list },
         metadata: {
@@ -144,9 +148,17 @@ export const root: Group = {
           about: 'Write an earlier version again as the newest.',
           load: async () => (await import('./commands/kv-rollback.ts')).rollback,
         },
+        search: {
+          about: 'Find secrets by words in their names and metadata.',
+          load: async () => (await import('./commands/kv-find.ts')).search,
+        },
         undelete: {
           about: 'Bring deleted versions back.',
           load: async () => (await import('./commands/kv-versions.ts')).undelete,
+        },
+        undo: {
+          about: 'Take back the last change of a secret.',
+          load: async () => (await import('./commands/kv-undo.ts')).undo,
         },
       },
     },

@@ -21,6 +21,7 @@ const wanted = `
   operator/generate-root operator/members operator/rekey operator/rotate operator/rotate-keys
   operator/backup operator/diagnose operator/restore
   kv/get kv/put kv/patch kv/delete kv/undelete kv/destroy kv/rollback kv/list kv/enable-versioning
+  kv/search kv/expiring kv/undo
   kv/metadata/get kv/metadata/put kv/metadata/patch kv/metadata/delete
   token/create token/lookup token/renew token/revoke token/capabilities
   policy/list policy/read policy/write policy/delete policy/fmt

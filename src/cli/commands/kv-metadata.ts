@@ -16,6 +16,9 @@ const settings = {
     type: 'duration',
     about: 'How long a new version lives before it is deleted; 0s: for ever.',
   },
+  'expires-at': { type: 'string', about: 'When it should have been replaced (RFC 3339). Empty: never.' },
+  'expires-in': { type: 'duration', about: 'The same, from now on. 0s: never.' },
+  owner: { type: 'string', about: 'Who is responsible for it. Empty: nobody.' },
   'max-versions': {
     type: 'integer',
     about: 'How many versions to keep; older ones are removed. 0: as the mount says.',
@@ -33,8 +36,8 @@ export const put = command({
     'Sets the settings of a secret, and makes an empty one where there is none. Settings that are not given are reset.',
   examples: [
     {
-      about: 'Keep five versions, and note who is responsible:',
-      words: 'strongroom kv metadata put -max-versions=5 -custom-metadata=owner=web secret/app',
+      about: 'Keep five versions, and note who is responsible and when it should be replaced:',
+      words: 'strongroom kv metadata put -max-versions=5 -owner=team-web -expires-in=2160h secret/app',
     },
   ],
   flags: settings,
@@ -77,6 +80,9 @@ async function change(
     ...(given.has('cas-required') ? { cas_required: flags['cas-required'] } : {}),
     ...(Object.keys(custom).length > 0 ? { custom_metadata: custom } : {}),
     ...(given.has('delete-version-after') ? { delete_version_after: flags['delete-version-after'] } : {}),
+    ...(given.has('owner') ? { owner: flags.owner } : {}),
+    ...(given.has('expires-at') ? { expires_at: flags['expires-at'] } : {}),
+    ...(given.has('expires-in') ? { expires_in: flags['expires-in'] } : {}),
     ...(given.has('max-versions') ? { max_versions: flags['max-versions'] } : {}),
   }
   const reply = await attempt(
@@ -105,18 +111,24 @@ export const remove = command({
 
 export const get = command({
   usage: '[options] KEY',
-  details: 'Prints the settings of a secret and what is known about each of its versions.',
+  details:
+    'Prints the settings of a secret, who read it last and how often it was read, and what is known about each of its versions.',
   flags: mountFlag,
   output: 'field',
   arguments: { min: 1, max: 1 },
   async run({ flags, arguments: words, session, output }) {
     const path = (await locateVersioned(session, flags.mount, words[0]!, 'Metadata')).path('metadata')
-    const reply = await attempt(`Error reading ${path}`, async () => await session.find('GET', path))
+    const reply = await attempt(
+      `Error reading ${path}`,
+      async () => await session.find('GET', path, { query: { reads: 'true' } }),
+    )
     const secret = reply && toSecret(reply.json)
     if (!secret || (!secret.data && !secret.wrap_info))
       throw new CommandFailure(`No value found at ${path}${session.absence}`)
     if (output.format !== 'table' || output.field !== undefined || !secret.data) return await output.reply(reply)
-    const { versions, ...own } = secret.data
+    const { versions, last_read_by: reader, last_read_time: readAt, ...rest } = secret.data
+    // Of a secret that nobody has read there is nothing more to say.
+    const own = isObject(reader) ? { ...rest, last_read_by: reader['display_name'], last_read_time: readAt } : rest
     output.warnings(secret.warnings)
     printPath(output, 'Metadata Path', path)
     await printSection(output, 'Metadata', own)

@@ -15,6 +15,7 @@ import { Leases } from '#core/leases/leases.ts'
 import { Lockout, type LockoutConfig } from '#core/lockout.ts'
 import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
+import { Passwords } from '#core/passwords/passwords.ts'
 import { Policies } from '#core/policies/store.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { Wrapping } from '#core/wrapping.ts'
@@ -304,6 +305,7 @@ export class StrongroomNode {
     const clock = this.#clock
     const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
     const policies = new Policies(barrier.storage('core/policy/'), { clock })
+    const passwords = new Passwords(barrier.storage('core/password-policy/'))
     const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
     const lockout = new Lockout({
       storage: barrier.storage('core/lockout/'),
@@ -314,7 +316,7 @@ export class StrongroomNode {
     const audit = new Audit({ report: this.#options.log })
     const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
     const builtin: Record<string, Engine> = {}
-    const mounts = this.#mounts(barrier, builtin)
+    const mounts = this.#mounts(barrier, builtin, passwords)
     const leases = new Leases({
       storage: barrier.storage('core/lease/'),
       clock,
@@ -331,6 +333,7 @@ export class StrongroomNode {
       tokens,
       leases,
       wrapping,
+      passwords,
       auditDevices: auditTable,
       revokeAll,
       seal: () => this.sealNow(),
@@ -353,7 +356,7 @@ export class StrongroomNode {
     }
   }
 
-  #mounts(barrier: Barrier, builtin: Record<string, Engine>): Mounts {
+  #mounts(barrier: Barrier, builtin: Record<string, Engine>, passwords?: Passwords): Mounts {
     return new Mounts({
       storage: barrier.storage('mount/'),
       clock: this.#clock,
@@ -361,6 +364,7 @@ export class StrongroomNode {
       defaultLeaseTtlSeconds: this.#options.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: this.#options.maxLeaseTtlSeconds,
       report: this.#options.log,
+      ...(passwords && { passwords }),
     })
   }
 

@@ -18,6 +18,19 @@ export function decodeBase64Url(text: string): Buffer | undefined {
 
 /** What the Go standard library says of a text that is no base64, since it stands in refusals that clients see. */
 export function base64Fault(text: string): string {
+  return `illegal base64 data at input byte ${faultAt(text)}`
+}
+
+function faultAt(text: string): number {
   const odd = text.search(/[^A-Za-z0-9+/\r\n]/)
-  return `illegal base64 data at input byte ${odd < 0 ? text.length - (text.length % 4) : odd}`
+  const end = odd < 0 ? text.length : odd
+  const digits = text.slice(0, end).replaceAll(/[\r\n]/g, '').length
+  if (odd < 0) return text.length - (digits % 4)
+  // Only padding may follow, and as much as is missing.
+  if (text[odd] !== '=' || digits % 4 < 2) return odd
+  if (text.slice(odd).replaceAll(/[\r\n]/g, '') === '=') return text.length
+  // Go names the place before what stands where the second sign of padding should.
+  const second = odd + 1 + text.slice(odd + 1).search(/[^\r\n]/)
+  if (digits % 4 === 2 && text[second] !== '=') return second - 1
+  return digits % 4 === 2 ? second + 1 : odd + 1
 }

@@ -36,6 +36,17 @@ export interface Mount {
   /** Encrypted, and below this mount's own prefix. */
   storage: Storage
   clock: Clock
+  /** Always there in a server; engines that are tried on their own may have none. */
+  passwords?: Passwords
+}
+
+/** Makes passwords for other systems. */
+export interface Passwords {
+  /**
+   * @param policy  name of a policy of `sys/policies/password`; without it 20 letters, digits and dashes
+   * @throws ApiError `not_found` when there is no such policy, `internal` when it cannot be fulfilled
+   */
+  generate(policy?: string): Promise<string>
 }
 
 /** Who asks. Undefined in a call to a path without authentication. */

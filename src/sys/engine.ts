@@ -1,5 +1,6 @@
 /** The system's own paths, `sys/…`: thin over core, one file a group. */
 import type { AuditDevices } from '#core/audit/devices.ts'
+import type { Passwords } from '#core/passwords/passwords.ts'
 import type { Wrapping } from '#core/wrapping.ts'
 import type { Engine } from '#sdk/engine.ts'
 import { auditPaths } from './audit.ts'
@@ -10,10 +11,12 @@ import { type InternalServices, internalPaths } from './internal.ts'
 import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
+import { passwordPolicyPaths } from './password-policies.ts'
 import { policyPaths } from './policies.ts'
 import { type RekeyServices, rekeyPaths } from './rekey.ts'
 import { remountPaths } from './remount.ts'
 import { type SealServices, sealPaths } from './seal.ts'
+import { toolPaths } from './tools.ts'
 import { wrappingPaths } from './wrapping.ts'
 
 export interface SystemServices
@@ -29,6 +32,7 @@ export interface SystemServices
     HaStatusServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
+  passwords: Passwords
 }
 
 export function systemEngine(services: SystemServices): Engine {
@@ -40,6 +44,8 @@ export function systemEngine(services: SystemServices): Engine {
       ...mountPaths(services, 'auth'),
       ...remountPaths(services),
       ...policyPaths(services.policies),
+      ...passwordPolicyPaths(services.passwords),
+      ...toolPaths(),
       ...capabilityPaths(services),
       ...internalPaths(services),
       ...wrappingPaths(services.wrapping),

@@ -93,7 +93,7 @@ async function put(policies: Policies, { data, mount: { clock } }: Call<typeof w
 }
 
 /** A policy may come in base64, as clients send it that cannot quote HCL; no policy text is itself base64. */
-function plainText(given: string): string {
+export function plainText(given: string): string {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(given) || given.length % 4 !== 0) return given
   return Buffer.from(given, 'base64').toString('utf8')
 }

@@ -4,7 +4,7 @@
  * The table is looked at on every request by the identity of its shared entry, so a mount made by another worker or node
  * is seen at once.
  */
-import type { Clock, Engine, Mount, MountSettings } from '#sdk/engine.ts'
+import type { Clock, Engine, Mount, MountSettings, Passwords } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
 import { Departure, type Moving, type MoveStatus, type RevokeAll } from './departure.ts'
@@ -66,6 +66,7 @@ export class Mounts {
   readonly #table: MountTable
   readonly #departure: Departure
   readonly #clock: Clock
+  readonly #passwords: Passwords | undefined
   readonly #catalog: Catalog
   readonly #system: { defaultLeaseTtlSeconds: number; maxLeaseTtlSeconds: number }
   /** By uuid, for every mount that is open here. */
@@ -81,6 +82,8 @@ export class Mounts {
     catalog: Catalog
     defaultLeaseTtlSeconds: number
     maxLeaseTtlSeconds: number
+    /** For engines that make passwords. */
+    passwords?: Passwords
     /** For the server's own log. */
     report?: (text: string) => void
   }) {
@@ -93,6 +96,7 @@ export class Mounts {
       report: options.report ?? (() => {}),
     })
     this.#clock = options.clock
+    this.#passwords = options.passwords
     this.#catalog = options.catalog
     this.#system = options
   }
@@ -265,6 +269,7 @@ export class Mounts {
       settings: () => settings,
       storage: this.#table.data(entry.uuid),
       clock: this.#clock,
+      ...(this.#passwords && { passwords: this.#passwords }),
     }
     const paths = new PathTable(engine.paths(settings))
     return { entry, route: routeOf(entry), engine, mount, paths, usage: this.#usageOf(entry.uuid) }

@@ -17,6 +17,7 @@ import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Passwords } from '#core/passwords/passwords.ts'
 import { Policies } from '#core/policies/store.ts'
+import { Settings } from '#core/settings/settings.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { Wrapping } from '#core/wrapping.ts'
 import { dropCubbyhole } from '#engines/cubbyhole/engine.ts'
@@ -32,6 +33,7 @@ import { systemEngine } from '#sys/engine.ts'
 import { identityEngine } from '#sys/identity/engine.ts'
 import { tokenEngine } from '#sys/token/engine.ts'
 import type { Clock, Engine } from '#sdk/engine.ts'
+import { apiVersion, buildDate } from '#lib/version.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
@@ -59,6 +61,8 @@ export interface NodeOptions {
   userLockout?: LockoutConfig
   disableUserLockout?: boolean
   clock?: Clock
+  /** Lower-case names of headers that listeners set by their configuration. */
+  fixedHeaders?: ReadonlySet<string>
   /** The server's own log: one line of text, no secrets. */
   log: (text: string) => void
 }
@@ -267,6 +271,7 @@ export class StrongroomNode {
     const { audit, mounts, policies, lockout, tokens, leases } = core
     await tokens.prepare()
     await policies.setup()
+    await core.settings.versions.note(apiVersion, buildDate, this.#clock.now())
     const ledger = await Ledger.open({
       folder: await this.#ledgerPlace(),
       durable: this.#options.storage.type !== 'memory',
@@ -306,6 +311,7 @@ export class StrongroomNode {
     const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
     const policies = new Policies(barrier.storage('core/policy/'), { clock })
     const passwords = new Passwords(barrier.storage('core/password-policy/'))
+    const settings = new Settings(barrier.storage('core/settings/'), this.#options.fixedHeaders)
     const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
     const lockout = new Lockout({
       storage: barrier.storage('core/lockout/'),
@@ -334,6 +340,7 @@ export class StrongroomNode {
       leases,
       wrapping,
       passwords,
+      settings,
       auditDevices: auditTable,
       revokeAll,
       seal: () => this.sealNow(),
@@ -350,7 +357,7 @@ export class StrongroomNode {
       if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
     })
     return {
-      core: { audit, mounts, policies, identity, lockout, tokens, leases, wrapping, clock },
+      core: { audit, mounts, policies, identity, lockout, tokens, leases, wrapping, settings, clock },
       auditTable,
       revokeAll,
     }

@@ -4,6 +4,7 @@ import type { Leases } from '#core/leases/leases.ts'
 import type { Lockout } from '#core/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { Policies } from '#core/policies/store.ts'
+import type { Settings } from '#core/settings/settings.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Wrapping } from '#core/wrapping.ts'
 import type { Clock } from '#sdk/engine.ts'
@@ -18,5 +19,6 @@ export interface Core {
   tokens: Tokens
   leases: Leases
   wrapping: Wrapping
+  settings: Settings
   clock: Clock
 }

@@ -37,7 +37,9 @@ export function hasBody(reply: Reply): boolean {
     (reply.warnings !== undefined && reply.warnings.length > 0) ||
     reply.lease !== undefined ||
     reply.renewed !== undefined ||
-    reply.wrapInfo !== undefined
+    reply.wrapInfo !== undefined ||
+    // Said outright: an envelope with nothing in it.
+    reply.status === 200
   )
 }
 

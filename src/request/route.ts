@@ -28,6 +28,8 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
   const listing = incoming.operation === 'list' || incoming.operation === 'scan'
   const path = listing && !incoming.path.endsWith('/') ? `${incoming.path}/` : incoming.path
   const mounted = await core.mounts.find(incoming.path)
+  const asked = core.settings.auditedHeaders.of(incoming.headers)
+  const told = asked instanceof Promise ? await asked : asked
   const match = mounted?.paths.find(incoming.path.slice(mounted.route.length), listing)
   const record: AuditEvent['request'] = {
     id: incoming.id,
@@ -46,6 +48,8 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
     remote_address: incoming.remoteAddress,
     remote_port: incoming.remotePort,
     wrap_ttl: incoming.wrapTtlSeconds,
+    headers: told?.headers,
+    clearHeaders: told?.clear,
     clearData: mounted?.entry.config.audit_non_hmac_request_keys,
   }
   const endpoint = incoming.operation === 'help' ? undefined : match?.path.operations[incoming.operation as Verb]

@@ -1,6 +1,7 @@
 /** The system's own paths, `sys/…`: thin over core, one file a group. */
 import type { AuditDevices } from '#core/audit/devices.ts'
 import type { Passwords } from '#core/passwords/passwords.ts'
+import type { Settings } from '#core/settings/settings.ts'
 import type { Wrapping } from '#core/wrapping.ts'
 import type { Engine } from '#sdk/engine.ts'
 import { auditPaths } from './audit.ts'
@@ -16,6 +17,7 @@ import { policyPaths } from './policies.ts'
 import { type RekeyServices, rekeyPaths } from './rekey.ts'
 import { remountPaths } from './remount.ts'
 import { type SealServices, sealPaths } from './seal.ts'
+import { settingPaths } from './settings.ts'
 import { toolPaths } from './tools.ts'
 import { wrappingPaths } from './wrapping.ts'
 
@@ -33,6 +35,7 @@ export interface SystemServices
   auditDevices: AuditDevices
   wrapping: Wrapping
   passwords: Passwords
+  settings: Settings
 }
 
 export function systemEngine(services: SystemServices): Engine {
@@ -46,6 +49,7 @@ export function systemEngine(services: SystemServices): Engine {
       ...policyPaths(services.policies),
       ...passwordPolicyPaths(services.passwords),
       ...toolPaths(),
+      ...settingPaths(services.settings),
       ...capabilityPaths(services),
       ...internalPaths(services),
       ...wrappingPaths(services.wrapping),

@@ -29,7 +29,19 @@ const mayImport: Record<string, readonly string[]> = {
 }
 
 /** Inside core/, each may import only those before it. */
-const coreOrder = ['audit', 'lockout', 'passwords', 'settings', 'mounts', 'policies', 'identity', 'tokens', 'access', 'leases', 'wrapping']
+const coreOrder = [
+  'audit',
+  'lockout',
+  'passwords',
+  'settings',
+  'mounts',
+  'policies',
+  'identity',
+  'tokens',
+  'access',
+  'leases',
+  'wrapping',
+]
 
 /** Rooms whose folders are strangers to each other. */
 const kinds = ['engines', 'auth', 'audit', 'storage', 'seal']

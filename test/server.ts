@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type NodeOptions, StrongroomNode } from '#boot/compose.ts'
 import { enableFirstMounts } from '#boot/first-mounts.ts'
+import { ServerLog } from '#boot/log.ts'
 import { listen } from '#boot/run.ts'
 import type { Limits } from '#http/options.ts'
 
@@ -45,6 +46,8 @@ export async function startServer(options: Options = {}) {
     options.folder ??
     (options.storage === 'sqlite' ? await mkdtemp(path.join(tmpdir(), 'strongroom-test-')) : undefined)
   const logged: string[] = []
+  // What was said, without when and by whom.
+  const serverLog = new ServerLog((line) => logged.push(line.replace(/^\S+ \[\w+\] +[\w-]+: /, '').trimEnd()))
   const node = await StrongroomNode.open({
     storage: folder === undefined ? { type: 'memory', options: {} } : { type: 'sqlite', options: { path: folder } },
     ledgerFolder,
@@ -53,7 +56,8 @@ export async function startServer(options: Options = {}) {
     defaultLeaseTtlSeconds: LEASE_SECONDS,
     maxLeaseTtlSeconds: LEASE_SECONDS,
     clock,
-    log: (text) => logged.push(text),
+    log: serverLog.named('core'),
+    serverLog,
   })
   let root = options.rootToken ?? 'root'
   let unsealKey = ''
@@ -86,6 +90,7 @@ export async function startServer(options: Options = {}) {
     folder,
     ledgerFolder,
     logged,
+    log: serverLog,
     tick: (seconds: number) => {
       now = new Date(clock.now().getTime() + seconds * 1000)
     },

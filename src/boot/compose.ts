@@ -33,6 +33,7 @@ import { systemEngine } from '#sys/engine.ts'
 import { identityEngine } from '#sys/identity/engine.ts'
 import { tokenEngine } from '#sys/token/engine.ts'
 import type { Clock, Engine } from '#sdk/engine.ts'
+import type { LogLevel } from '#lib/log-level.ts'
 import { apiVersion, buildDate } from '#lib/version.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { InitOptions, InitResult } from '#sdk/seal.ts'
@@ -42,6 +43,7 @@ import { systemClock } from './clock.ts'
 import { type DeclaredDevice, enableDeclared } from './declared-devices.ts'
 import { Housekeeping, startFlushing, tidyMounts } from './housekeeping.ts'
 import { leaseCalls } from './lease-calls.ts'
+import { ServerLog } from './log.ts'
 import { troublesOf } from './troubles.ts'
 
 export interface NodeOptions {
@@ -65,6 +67,10 @@ export interface NodeOptions {
   fixedHeaders?: ReadonlySet<string>
   /** The server's own log: one line of text, no secrets. */
   log: (text: string) => void
+  /** The same log with all it can do: levels, and readers that follow it. */
+  serverLog?: ServerLog
+  /** The configuration without its secrets, as operators may read it. */
+  configState?: Record<string, unknown>
 }
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
@@ -104,12 +110,14 @@ export class StrongroomNode {
     isOpen: () => !this.seal.status().sealed,
     log: (text) => this.#options.log(text),
   })
+  readonly #serverLog: ServerLog
 
   private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock) {
     this.#options = options
     this.#driver = driver
     this.#clock = clock
     this.seal = seal
+    this.#serverLog = options.serverLog ?? new ServerLog()
     this.gate = new Gate(
       barePaths({
         clock,
@@ -151,6 +159,16 @@ export class StrongroomNode {
   #keyRing(): NonNullable<Seal['keyRing']> {
     if (!this.seal.keyRing) throw new ApiError('sealed', 'Vault is sealed')
     return this.seal.keyRing
+  }
+
+  /** Undefined while sealed. */
+  get settings(): Settings | undefined {
+    return this.#unsealed?.core.settings
+  }
+
+  /** What one part of the server says. */
+  #logOf(name: string, level: LogLevel): (text: string) => void {
+    return this.#options.serverLog?.named(name, level) ?? this.#options.log
   }
 
   /** Undefined while sealed. */
@@ -256,6 +274,7 @@ export class StrongroomNode {
   async #stop(unsealed: Unsealed): Promise<void> {
     this.gate.close()
     this.#unsealed = undefined
+    this.#serverLog.endStreams('core received sealed state change, ending monitor session')
     await this.gate.drained(DRAIN_MS)
     await unsealed.housekeeping.stop()
     await unsealed.flushing.stop()
@@ -278,8 +297,8 @@ export class StrongroomNode {
     })
     let cluster: Cluster
     try {
-      await auditTable.load(ledger, this.#options.log)
-      await enableDeclared(auditTable, this.#options.auditDevices ?? [], this.#options.log)
+      await auditTable.load(ledger, this.#logOf('audit', 'error'))
+      await enableDeclared(auditTable, this.#options.auditDevices ?? [], this.#logOf('audit', 'error'))
       cluster = (await barrier.storage('core/').get<Cluster>('cluster'))!
     } catch (error) {
       // Left open, it would be in the way of the next attempt.
@@ -297,7 +316,7 @@ export class StrongroomNode {
         { name: 'forgetting failed log-ins', run: () => lockout.tidy(), atOnce: true },
         { name: 'removing expired entries', run: () => tidyMounts(mounts) },
       ],
-      this.#options.log,
+      this.#logOf('housekeeping', 'error'),
     )
     // Beside the requests: what a mount gave out may take long to take back, or fail, and must not keep others waiting.
     housekeeping.start()
@@ -319,7 +338,7 @@ export class StrongroomNode {
       ...(this.#options.userLockout && { config: this.#options.userLockout }),
       disabled: this.#options.disableUserLockout ?? false,
     })
-    const audit = new Audit({ report: this.#options.log })
+    const audit = new Audit({ report: this.#logOf('audit', 'warn') })
     const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
     const builtin: Record<string, Engine> = {}
     const mounts = this.#mounts(barrier, builtin, passwords)
@@ -343,6 +362,9 @@ export class StrongroomNode {
       settings,
       auditDevices: auditTable,
       revokeAll,
+      serverLog: this.#serverLog,
+      configState: () => this.#options.configState ?? {},
+      reload: { audit: () => audit.reload(), log: async () => this.#serverLog.reopen() },
       seal: () => this.sealNow(),
       keyRing: () => this.#keyRing(),
       sealKeys: this.seal.keys,
@@ -370,7 +392,7 @@ export class StrongroomNode {
       catalog: { secret: engines, auth: authMethods, builtin },
       defaultLeaseTtlSeconds: this.#options.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: this.#options.maxLeaseTtlSeconds,
-      report: this.#options.log,
+      report: this.#logOf('mounts', 'info'),
       ...(passwords && { passwords }),
     })
   }

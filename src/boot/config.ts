@@ -20,6 +20,9 @@ export interface Stanza {
   at: string
 }
 
+/** Top-level keys with one value, by name: its text, and where it stands. Of a key that is repeated the last one counts. */
+export type Scalars = Readonly<Record<string, { text: string; at: string }>>
+
 /** `audit "file" "to-disk" { options { file_path = "…" } }`: a device that is enabled at the first unseal. */
 export interface AuditStanza {
   type: string
@@ -53,6 +56,7 @@ export interface ServerConfig {
   maxRequestSeconds: number | undefined
   /** Tell the name of this machine in every answer. */
   tellHostname: boolean
+  scalars: Scalars
   /** For people: what was taken otherwise than written, what is unknown. */
   notices: string[]
 }
@@ -89,10 +93,15 @@ export function parseConfig(text: string, name: string): ServerConfig {
 
 /** @throws ConfigError for anything but the forms of truth that the Vault server takes */
 export function booleanOption({ options, at }: Stanza, name: string): boolean {
-  const text = options[name]
-  if (text === undefined || /^(?:0|f|false|F|False|FALSE|)$/.test(text)) return false
-  if (/^(?:1|t|true|T|True|TRUE)$/.test(text)) return true
-  throw new ConfigError(`${at}: ${name} is true or false, not "${text}"`)
+  const truth = truthOf(options[name] ?? '')
+  if (truth === undefined) throw new ConfigError(`${at}: ${name} is true or false, not "${options[name]}"`)
+  return truth
+}
+
+/** Undefined for what is neither. */
+export function truthOf(text: string): boolean | undefined {
+  if (/^(?:0|f|false|F|False|FALSE|)$/.test(text)) return false
+  return /^(?:1|t|true|T|True|TRUE)$/.test(text) ? true : undefined
 }
 
 /** A file itself, or the configuration files of a folder in their order. @throws ConfigError if there are none */
@@ -182,6 +191,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
     pidFile: scalar(sources, 'pid_file')?.text || undefined,
     maxRequestSeconds: seconds(sources, 'default_max_request_duration'),
     tellHostname: booleanOption(topStanza(sources), 'enable_response_header_hostname'),
+    scalars: scalarsOf(sources),
     notices,
   }
 }
@@ -285,6 +295,17 @@ function optionsOf(body: HclObject): Record<string, string> {
   return Object.fromEntries(
     given.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
   )
+}
+
+function scalarsOf(sources: readonly Source[]): Scalars {
+  const scalars: Record<string, { text: string; at: string }> = Object.create(null)
+  for (const { name: file, object } of sources) {
+    for (const { keys, value, line, column } of object.items) {
+      const isScalar = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+      if (keys.length === 1 && isScalar) scalars[keys[0]!] = { text: String(value), at: `${file}:${line}:${column}` }
+    }
+  }
+  return scalars
 }
 
 /** Of a key that is given several times, the last one counts. */

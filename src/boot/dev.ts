@@ -7,7 +7,7 @@ import { DEFAULT_LEASE_SECONDS } from './config.ts'
 import { lockoutDisabled } from './config-lockout.ts'
 import { makeDevCertificate } from './dev-certificate.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
-import { logLine } from './log.ts'
+import { logLine, serverLog } from './log.ts'
 import { listen, obeySignals } from './run.ts'
 
 export async function runDev(options: {
@@ -25,6 +25,7 @@ export async function runDev(options: {
     maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     disableUserLockout: lockoutDisabled(process.env),
     log: logLine,
+    serverLog,
   })
   const { shares, rootToken } = await node.initialize(ONE_SHARE, options.rootToken)
   await node.unsealWith(shares)

@@ -7,6 +7,7 @@ import { booleanOption, type Stanza } from './config.ts'
 import { forwarding, proxyProtocol } from './listener-proxies.ts'
 import { refused } from './listener-refusal.ts'
 import { tlsOptions } from './listener-tls.ts'
+import { listenerCors, responseHeaders } from './response-headers.ts'
 
 /** What the file says for all listeners. */
 export interface ForAll {
@@ -23,6 +24,7 @@ export function listenerOptions(stanza: Stanza, forAll: ForAll = {}): ListenerOp
   }
   const secure = type === 'tcp' && !booleanOption(stanza, 'tls_disable')
   const proxies = { proxyProtocol: proxyProtocol(stanza), forwarding: forwarding(stanza) }
+  const cors = listenerCors(stanza)
   return {
     address: addressOf(stanza),
     ...(secure && { tls: tlsOptions(stanza) }),
@@ -32,6 +34,8 @@ export function listenerOptions(stanza: Stanza, forAll: ForAll = {}): ListenerOp
     ...given('forwarding', proxies.forwarding),
     ...given('redaction', redactionOf(stanza)),
     ...given('hostname', forAll.hostname),
+    ...given('responseHeaders', responseHeaders(stanza)),
+    ...given('crossOrigin', cors && (async () => cors)),
     limits: {
       ...given('maxRequestBytes', wholeNumber(stanza, 'max_request_size')),
       ...given('maxJsonDepth', wholeNumber(stanza, 'max_json_depth')),

@@ -2,7 +2,7 @@
 import { createListener, type Listener } from '#http/server.ts'
 import type { ListenerOptions } from '#http/options.ts'
 import type { StrongroomNode } from './compose.ts'
-import { logLine } from './log.ts'
+import { logLine, serverLog } from './log.ts'
 
 /** How long requests under way may go on after SIGTERM. */
 const DRAIN_SECONDS = 20
@@ -12,7 +12,13 @@ export async function listen(node: StrongroomNode, options: readonly ListenerOpt
   const listeners: Listener[] = []
   try {
     for (const each of options) {
-      const listener = createListener((incoming) => node.gate.handle(incoming), { log: logLine, ...each })
+      const listener = createListener((incoming) => node.gate.handle(incoming), {
+        log: serverLog.named('http', 'error'),
+        ...each,
+        // What the store says wins over the configuration; while sealed there is only the configuration.
+        crossOrigin: async () => (await node.settings?.cors.rules()) ?? (await each.crossOrigin?.()),
+        pageHeaders: async () => (await node.settings?.uiHeaders.all())?.flat() ?? [],
+      })
       await listener.listen()
       listeners.push(listener)
     }
@@ -39,8 +45,9 @@ export function obeySignals(
     signals += 1
     if (signals === 1) {
       logLine(`${signal}: finishing what is under way, then stopping; a second signal stops at once`)
-      void shutDown(node, listeners).then((code) => {
+      void shutDown(node, listeners).then(async (code) => {
         last?.()
+        await serverLog.close()
         process.exit(code)
       })
     } else if (signals === 2) {
@@ -51,6 +58,7 @@ export function obeySignals(
   process.on('SIGTERM', () => end('SIGTERM'))
   process.on('SIGINT', () => end('SIGINT'))
   process.on('SIGHUP', () => {
+    serverLog.reopen()
     again?.()
     void reload(node, listeners)
   })

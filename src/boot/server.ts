@@ -7,10 +7,12 @@ import { tellChanges } from './config-changes.ts'
 import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
-import { logLine } from './log.ts'
+import { logLine, serverLog } from './log.ts'
+import { type FlagValues, readLevelAgain, setUpLog } from './log-setup.ts'
 import { coreNotice, memoryNotice, quietReports, refuseWatchers } from './memory.ts'
 import { writePidFile } from './pid-file.ts'
 import { listen, obeySignals } from './run.ts'
+import { sanitizedConfig } from './sanitized.ts'
 import { sealConfig } from './seals.ts'
 import { runDev } from './dev.ts'
 
@@ -28,8 +30,12 @@ const flags = {
   'dev-listen-address': { kind: 'text', about: 'With -dev: where to listen (127.0.0.1:8200).' },
   'dev-tls': { kind: 'boolean', about: 'With -dev: serve TLS with a certificate made for this run.' },
   'dev-no-store-token': { kind: 'boolean', about: 'With -dev: do not write the root token to ~/.vault-token.' },
-  'log-level': { kind: 'text', about: 'Accepted for compatibility.' },
-  'log-format': { kind: 'text', about: 'Accepted for compatibility.' },
+  'log-level': { kind: 'text', about: 'How much the log tells: trace, debug, info, warn or error (info).' },
+  'log-format': { kind: 'text', about: 'Lines of the log: standard or json (standard).' },
+  'log-file': { kind: 'text', about: 'A file, or a folder for it, that the log is kept in besides.' },
+  'log-rotate-bytes': { kind: 'text', about: 'Begin a new file after so many bytes (0: never for that).' },
+  'log-rotate-duration': { kind: 'text', about: 'Begin a new file after this time (24h).' },
+  'log-rotate-max-files': { kind: 'text', about: 'How many older files are kept; 0: all, -1: none (0).' },
   help: { kind: 'boolean', about: 'Print this help.' },
 } satisfies Record<string, FlagSpec>
 
@@ -55,6 +61,7 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
     return 0
   }
   if (given('dev') === 'true') {
+    setUpLog(values, {})
     await runDev({
       rootToken: given('dev-root-token-id'),
       address: given('dev-listen-address') ?? '127.0.0.1:8200',
@@ -68,17 +75,19 @@ export async function serverCommand(args: readonly string[]): Promise<number | u
     process.stderr.write(`no configuration: give -config=FILE, or -dev for a server in memory\n\n${help}`)
     return 1
   }
-  await runConfigured(places)
+  await runConfigured(places, values)
   return undefined
 }
 
-async function runConfigured(places: readonly string[]): Promise<void> {
+async function runConfigured(places: readonly string[], flagValues: FlagValues): Promise<void> {
   refuseWatchers(process.execArgv, process.env['NODE_OPTIONS'])
   quietReports()
   const config = readConfig(places)
+  setUpLog(flagValues, config.scalars)
   const notices = [...config.notices]
   const userLockout = lockoutConfig(config.userLockout, notices)
-  for (const notice of [...notices, memoryNotice(), coreNotice()]) if (notice !== undefined) logLine(notice)
+  const tell = serverLog.named('config', 'warn')
+  for (const notice of [...notices, memoryNotice(), coreNotice()]) if (notice !== undefined) tell(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
   const forAll = { maxRequestSeconds: config.maxRequestSeconds, ...(config.tellHostname && { hostname: hostname() }) }
   const options = config.listeners.map((stanza) => listenerOptions(stanza, forAll))
@@ -88,13 +97,19 @@ async function runConfigured(places: readonly string[]): Promise<void> {
     disableUserLockout: lockoutDisabled(process.env),
     seal: sealConfig(config, process.env),
     log: logLine,
+    serverLog,
+    configState: sanitizedConfig(config),
+    fixedHeaders: namesOf(options),
   })
   // Not before the store is ours: the number of a server that has it must not be overwritten.
   const removePidFile = config.pidFile === undefined ? undefined : writePidFile(config.pidFile)
   try {
     const listeners = await listen(node, options)
     obeySignals(node, listeners, {
-      again: () => tellChanges(places, config),
+      again: () => {
+        tellChanges(places, config)
+        readLevelAgain(places)
+      },
       ...(removePidFile && { last: removePidFile }),
     })
     tellStart(node, config, options)
@@ -110,4 +125,10 @@ function tellStart(node: StrongroomNode, config: ServerConfig, options: readonly
   logLine(
     `listening on ${where}; storage ${config.storage.type}; ${initialized ? (sealed ? 'sealed' : 'unsealed') : 'not initialised'}`,
   )
+}
+
+/** Lower case: of headers that a listener sets, so that nobody sets them otherwise for pages. */
+function namesOf(options: readonly ListenerOptions[]): Set<string> {
+  const all = options.flatMap(({ responseHeaders = {} }) => Object.values(responseHeaders).flat())
+  return new Set(all.map(([name]) => name.toLowerCase()))
 }

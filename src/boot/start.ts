@@ -14,7 +14,7 @@ import { DEFAULT_LEASE_SECONDS } from './config.ts'
 import { lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
-import { logLine } from './log.ts'
+import { logLine, serverLog } from './log.ts'
 import { coreNotice, exposedSwap, memoryNotice, quietReports, refuseWatchers, swapState } from './memory.ts'
 import { EXAMPLE, exampleConfiguration } from './start-example.ts'
 import { listen, obeySignals } from './run.ts'
@@ -55,6 +55,7 @@ export async function startCommand(args: readonly string[]): Promise<number | un
     maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     disableUserLockout: lockoutDisabled(process.env),
     log: logLine,
+    serverLog,
   })
   const first = !node.seal.status().initialized
   if (first) await firstRun(node, folder)

@@ -6,10 +6,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Outgoing, Incoming, Redaction } from '#request/incoming.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Connection } from './connection.ts'
+import { type CrossOriginSource, judgeOrigin } from './cross-origin.ts'
 import { toIncoming } from './decode.ts'
 import { errorBody, ProtocolError, toHttp } from './errors.ts'
 import { forwardedPeer, type Forwarding } from './forwarded.ts'
 import type { Limits, Log } from './options.ts'
+import { pour, type Pourings } from './pour.ts'
 
 export type Handle = (incoming: Incoming) => Promise<Outgoing>
 
@@ -27,7 +29,11 @@ interface Exchange {
   startedTick: number
   /** While the end of its body has not come. */
   unread: boolean
+  /** Headers that its answer has besides, whatever it says: names and values in turn. */
+  extra: readonly string[]
 }
+
+const NO_HEADERS: readonly string[] = []
 
 export interface Exchanges {
   begin(request: IncomingMessage, response: ServerResponse, connection: Connection, method: string): void
@@ -43,12 +49,20 @@ interface Options {
   forwarding?: Forwarding | undefined
   redaction?: Redaction | undefined
   hostname?: string | undefined
+  /** Who may ask from pages of other origins. */
+  crossOrigin?: CrossOriginSource | undefined
+  /** Headers of the pages of the web interface: names and values in turn. */
+  pageHeaders?: (() => Promise<readonly string[]>) | undefined
+  /** Headers that operators add to answers of a status; they win over our own. */
+  headersFor?: ((status: number) => readonly string[]) | undefined
 }
 
 interface Context extends Options {
   handle: Handle
   /** In the order in which they began. */
   running: Set<Exchange>
+  /** Answers that go on until somebody ends them. */
+  pourings: Pourings
   tick: number
   draining: boolean
   /** Settles when those who came in this turn may go on. */
@@ -58,7 +72,15 @@ interface Context extends Options {
 /** @param open  the connections there are, kept by the caller */
 export function createExchanges(handle: Handle, options: Options, open: ReadonlySet<Connection>): Exchanges {
   const { limits } = options
-  const context: Context = { handle, ...options, running: new Set(), tick: 0, draining: false, turn: undefined }
+  const context: Context = {
+    handle,
+    ...options,
+    running: new Set(),
+    pourings: new Set(),
+    tick: 0,
+    draining: false,
+    turn: undefined,
+  }
   // A quarter of the limit where that is shorter than a second, so that short limits hold as well.
   const tickMs = Math.min(1000, (limits.maxRequestSeconds * 1000) / 4)
   const maxTicks = Math.ceil((limits.maxRequestSeconds * 1000) / tickMs)
@@ -70,7 +92,15 @@ export function createExchanges(handle: Handle, options: Options, open: Readonly
   clock.unref()
   return {
     begin(request, response, connection, method) {
-      const exchange: Exchange = { request, response, connection, method, startedTick: context.tick, unread: false }
+      const exchange: Exchange = {
+        request,
+        response,
+        connection,
+        method,
+        startedTick: context.tick,
+        unread: false,
+        extra: NO_HEADERS,
+      }
       context.running.add(exchange)
       connection.latest = response
       connection.running++
@@ -78,6 +108,7 @@ export function createExchanges(handle: Handle, options: Options, open: Readonly
     },
     drain() {
       context.draining = true
+      for (const stop of context.pourings) stop()
     },
     stop: () => clearInterval(clock),
   }
@@ -175,6 +206,9 @@ async function answer(context: Context, exchange: Exchange, bytes: Buffer): Prom
   const { request, connection, method } = exchange
   let id: string | undefined
   try {
+    const { origin } = request.headers
+    if (origin !== undefined && context.crossOrigin && (await answeredByOrigin(context, exchange, origin))) return
+    if (context.pageHeaders && /^\/ui(?:[/?]|$)/.test(request.url ?? '')) exchange.extra = await context.pageHeaders()
     const head = { method, url: request.url ?? '', headers: request.headers }
     const { forwarding, redaction } = context
     const peer = forwarding ? forwardedPeer(request.headers, connection.peer, forwarding) : connection.peer
@@ -186,6 +220,20 @@ async function answer(context: Context, exchange: Exchange, bytes: Buffer): Prom
   } catch (error) {
     fail(context, exchange, error, id)
   }
+}
+
+/** @returns whether there is nothing more to do: it was a question about what is allowed, or a page that may not ask */
+async function answeredByOrigin(context: Context, exchange: Exchange, origin: string): Promise<boolean> {
+  const rules = await context.crossOrigin!()
+  if (!rules) return false
+  const { request, method } = exchange
+  const requestedMethod = request.headers['access-control-request-method']
+  const judged = judgeOrigin(rules, { origin, method, requestedMethod })
+  if (judged.kind === 'refused') throw new ApiError('permission_denied', 'origin not allowed')
+  exchange.extra = judged.headers
+  if (judged.kind === 'allowed') return false
+  send(context, exchange, { status: judged.status, contentType: 'application/json', body: undefined })
+  return true
 }
 
 /**
@@ -239,23 +287,32 @@ function stackFrames(error: Error): string {
 }
 
 function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
-  const { response, request, connection } = exchange
+  const { response, connection } = exchange
   if (response.headersSent) return
   context.running.delete(exchange)
   if (response.destroyed) return
   const body = lineEnd(outgoing)
-  const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
-  if (outgoing.status !== 204) headers.push('Content-Length', String(lengthOf(body)))
-  if (context.secure) headers.push('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
-  if (context.hostname !== undefined) headers.push('X-Vault-Hostname', context.hostname)
-  const namespace = request.headers['x-vault-namespace']
-  if (namespace !== undefined) headers.push('X-Vault-Namespace', String(namespace))
   // What is left of a request that is answered before its end is not worth reading.
-  if (context.draining || exchange.unread || connection.requestsLeft <= 0) endConnection(connection, response)
-  response.writeHead(outgoing.status, outgoing.headers ? withExtra(headers, outgoing.headers) : headers)
+  if (context.draining || exchange.unread || connection.requestsLeft <= 0 || outgoing.stream) {
+    endConnection(connection, response)
+  }
+  response.writeHead(outgoing.status, headersOf(context, exchange, outgoing, body))
   connection.running--
   connection.answeredTick = context.tick
-  response.end(body)
+  if (!outgoing.stream || exchange.method === 'HEAD') response.end(body)
+  else void pour(outgoing.stream, response, context.pourings)
+}
+
+function headersOf(context: Context, exchange: Exchange, outgoing: Outgoing, body: Outgoing['body']): string[] {
+  const headers = ['Cache-Control', 'no-store', 'Content-Type', outgoing.contentType]
+  if (outgoing.status !== 204 && !outgoing.stream) headers.push('Content-Length', String(lengthOf(body)))
+  if (context.secure) headers.push('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+  if (context.hostname !== undefined) headers.push('X-Vault-Hostname', context.hostname)
+  const namespace = exchange.request.headers['x-vault-namespace']
+  if (namespace !== undefined) headers.push('X-Vault-Namespace', String(namespace))
+  const own = context.headersFor ? withExtra(headers, context.headersFor(outgoing.status)) : headers
+  const more = exchange.extra.length === 0 ? own : withExtra(own, exchange.extra)
+  return outgoing.headers ? withExtra(more, Object.entries(outgoing.headers).flat()) : more
 }
 
 /** This answer says that it is the last, unless requests behind it are under way already. */
@@ -276,13 +333,13 @@ function lengthOf(body: string | Uint8Array | undefined): number {
   return typeof body === 'string' ? Buffer.byteLength(body) : body.length
 }
 
-/** The answer's own headers win over ours of the same name. */
-function withExtra(headers: string[], extra: Readonly<Record<string, string>>): string[] {
-  const names = new Set(Object.keys(extra).map((name) => name.toLowerCase()))
+/** The later headers win over earlier ones of the same name. Both are names and values in turn. */
+function withExtra(headers: readonly string[], extra: readonly string[]): string[] {
+  const names = new Set(extra.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase()))
   const merged: string[] = []
   for (let at = 0; at < headers.length; at += 2) {
     if (!names.has(headers[at]!.toLowerCase())) merged.push(headers[at]!, headers[at + 1]!)
   }
-  for (const [name, value] of Object.entries(extra)) merged.push(name, value)
+  merged.push(...extra)
   return merged
 }

@@ -1,6 +1,8 @@
 /** What a listener can be told, and the limits it holds when it is told nothing. */
 import type { Redaction } from '#request/incoming.ts'
 import type { Forwarding } from './forwarded.ts'
+import type { CrossOriginSource } from './cross-origin.ts'
+import type { ResponseHeaders } from './response-headers.ts'
 
 export interface TlsOptions {
   /** PEM, the server's own certificate first. */
@@ -93,6 +95,12 @@ export interface ListenerOptions {
   /** Told in every answer as X-Vault-Hostname. */
   hostname?: string
   log?: Log
+  /** Who may ask from pages of other origins; without it nobody is judged and no browser lets them see an answer. */
+  crossOrigin?: CrossOriginSource
+  /** Headers of the pages of the web interface, below `/ui`: names and values in turn. */
+  pageHeaders?: () => Promise<readonly string[]>
+  /** Headers that operators add, by status. */
+  responseHeaders?: ResponseHeaders
 }
 
 export type Address = { path: string } | { host: string | undefined; port: number }

@@ -8,6 +8,7 @@ import { errorBody, ProtocolError } from './errors.ts'
 import { createExchanges, type Exchanges, type Handle } from './exchange.ts'
 import { defaultLimits, type Limits, type ListenerOptions, parseAddress } from './options.ts'
 import { holdBack, type Proxied } from './proxied.ts'
+import { headersByStatus } from './response-headers.ts'
 import { noteListeners, takeOver } from './rawmethods.ts'
 import { handshakeOptions, readContext } from './tls.ts'
 
@@ -43,20 +44,19 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
   const { tls } = options
   const server = createServerOf(options, limits)
   const open = new Set<Connection>()
-  const log = options.log ?? (() => {})
-  const { forwarding, redaction, hostname } = options
-  const exchanges = createExchanges(
-    handle,
-    { limits, secure: tls !== undefined, log, forwarding, redaction, hostname },
-    open,
-  )
+  const exchanges = createExchanges(handle, exchangeOptions(options, limits), open)
   const event = tls ? 'secureConnection' : 'connection'
   const sockets = trackSockets(server)
   const waitMs = Math.min(limits.headerSeconds, limits.readSeconds) * 1000
   const context: Context = { server, event, limits, exchanges, open, proxied: undefined, connections: new WeakMap() }
   attach(context)
   if (options.proxyProtocol)
-    context.proxied = holdBack(server, { protocol: options.proxyProtocol, secure: tls !== undefined, waitMs, log })
+    context.proxied = holdBack(server, {
+      protocol: options.proxyProtocol,
+      secure: tls !== undefined,
+      waitMs,
+      log: options.log ?? (() => {}),
+    })
   let bound = options.address
   const reloadTls = async () => {
     if (tls && server instanceof TlsServer) server.setSecureContext(await readContext(tls))
@@ -77,6 +77,23 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
       return bound
     },
     reloadTls,
+  }
+}
+
+function exchangeOptions(options: ListenerOptions, limits: Limits) {
+  const { tls, log = () => {}, responseHeaders, ...rest } = options
+  const { forwarding, redaction, hostname, crossOrigin, pageHeaders } = rest
+  const headersFor = responseHeaders && headersByStatus(responseHeaders)
+  return {
+    limits,
+    secure: tls !== undefined,
+    log,
+    forwarding,
+    redaction,
+    hostname,
+    crossOrigin,
+    pageHeaders,
+    headersFor,
   }
 }
 

@@ -37,5 +37,7 @@ export interface Outgoing {
   contentType: string
   /** Absent for 204. */
   body: string | Uint8Array | undefined
+  /** Goes on after the headers until one side ends it; then there is no `body`. */
+  stream?: AsyncIterable<string>
   headers?: Readonly<Record<string, string>>
 }

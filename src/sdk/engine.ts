@@ -164,8 +164,11 @@ export interface Reply {
    * more. The line of the request was, before anything was done.
    */
   onlyCopy?: true
-  /** Instead of JSON. */
-  raw?: { contentType: string; body: Uint8Array | string; status?: number }
+  /**
+   * Instead of JSON. A `stream` goes on until one side ends it, and must not begin before it is read: a reply that cannot be
+   * recorded is dropped unread.
+   */
+  raw?: { contentType: string; body: Uint8Array | string; status?: number; stream?: AsyncIterable<string> }
 }
 
 export type Handler<F extends Fields> = (call: Call<F>) => Promise<Reply>

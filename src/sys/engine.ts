@@ -11,11 +11,13 @@ import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
 import { type InternalServices, internalPaths } from './internal.ts'
 import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
+import { type LogServices, loggingPaths } from './logging.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { passwordPolicyPaths } from './password-policies.ts'
 import { policyPaths } from './policies.ts'
 import { type RekeyServices, rekeyPaths } from './rekey.ts'
 import { remountPaths } from './remount.ts'
+import { type StateServices, statePaths } from './state.ts'
 import { type SealServices, sealPaths } from './seal.ts'
 import { settingPaths } from './settings.ts'
 import { toolPaths } from './tools.ts'
@@ -31,7 +33,9 @@ export interface SystemServices
     LockoutServices,
     RekeyServices,
     GenerateRootServices,
-    HaStatusServices {
+    HaStatusServices,
+    LogServices,
+    StateServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
   passwords: Passwords
@@ -50,6 +54,8 @@ export function systemEngine(services: SystemServices): Engine {
       ...passwordPolicyPaths(services.passwords),
       ...toolPaths(),
       ...settingPaths(services.settings),
+      ...statePaths(services),
+      ...loggingPaths(services),
       ...capabilityPaths(services),
       ...internalPaths(services),
       ...wrappingPaths(services.wrapping),

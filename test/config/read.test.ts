@@ -66,9 +66,10 @@ describe('one configuration in all its forms', () => {
       "listener": [{"tcp": {"address": "127.0.0.1:8300", "tls_disable": true, "tls_cert_file": null}}], "cluster_name": "one"}`,
   })) {
     test(form, () => {
-      const { listeners, apiAddress, ...rest } = parseConfig(text, 'c')
+      const { listeners, apiAddress, scalars, ...rest } = parseConfig(text, 'c')
       assert.deepEqual(rest, expected)
       assert.equal(apiAddress, text.includes('api_addr') ? 'http://127.0.0.1:8300' : undefined)
+      assert.equal(scalars['cluster_name']?.text, 'one')
       assert.deepEqual(
         listeners.map(({ type, options }) => ({ type, options })),
         [{ type: 'tcp', options: tcpOptions }],

@@ -12,7 +12,7 @@ import { Audit } from '#core/audit/audit.ts'
 import { AuditDevices } from '#core/audit/devices.ts'
 import { Identity } from '#core/identity/identity.ts'
 import { Leases } from '#core/leases/leases.ts'
-import { Lockout, type LockoutConfig } from '#core/lockout.ts'
+import { Lockout } from '#core/lockout.ts'
 import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Passwords } from '#core/passwords/passwords.ts'
@@ -26,7 +26,7 @@ import type { Core } from '#request/core.ts'
 import { Gate } from '#request/gate.ts'
 import type { Barrier } from '#seal/barrier.ts'
 import { readPgpKeys } from '#seal/pgp/keys.ts'
-import { Seal, type SealConfig } from '#seal/seal.ts'
+import { Seal } from '#seal/seal.ts'
 import { drivers } from '#storage/registry.ts'
 import { barePaths } from '#sys/bare.ts'
 import { systemEngine } from '#sys/engine.ts'
@@ -40,38 +40,12 @@ import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
 import { AutoUnsealing, explain } from './auto-unseal.ts'
 import { systemClock } from './clock.ts'
-import { type DeclaredDevice, enableDeclared } from './declared-devices.ts'
+import { enableDeclared } from './declared-devices.ts'
 import { Housekeeping, startFlushing, tidyMounts } from './housekeeping.ts'
 import { leaseCalls } from './lease-calls.ts'
 import { ServerLog } from './log.ts'
+import type { NodeOptions } from './node-options.ts'
 import { troublesOf } from './troubles.ts'
-
-export interface NodeOptions {
-  storage: { type: keyof typeof drivers; options: Record<string, string> }
-  ledgerFolder: string | undefined
-  seal: SealConfig
-  defaultLeaseTtlSeconds: number
-  maxLeaseTtlSeconds: number
-  clusterName?: string | undefined
-  /** Whether `sys/rekey/` answers without a token, as the API has it. */
-  unauthedRekey?: boolean
-  /** Where clients reach this server, as it tells others; empty: not known. */
-  apiAddress?: string | undefined
-  /** Enabled at unseal when they are not there. */
-  auditDevices?: readonly DeclaredDevice[]
-  /** When users are locked out, by auth method; and whether they are at all. */
-  userLockout?: LockoutConfig
-  disableUserLockout?: boolean
-  clock?: Clock
-  /** Lower-case names of headers that listeners set by their configuration. */
-  fixedHeaders?: ReadonlySet<string>
-  /** The server's own log: one line of text, no secrets. */
-  log: (text: string) => void
-  /** The same log with all it can do: levels, and readers that follow it. */
-  serverLog?: ServerLog
-  /** The configuration without its secrets, as operators may read it. */
-  configState?: Record<string, unknown>
-}
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
 const DRAIN_MS = 5000
@@ -363,6 +337,7 @@ export class StrongroomNode {
       auditDevices: auditTable,
       revokeAll,
       serverLog: this.#serverLog,
+      barePaths: () => this.gate.bare,
       configState: () => this.#options.configState ?? {},
       reload: { audit: () => audit.reload(), log: async () => this.#serverLog.reopen() },
       seal: () => this.sealNow(),

@@ -14,12 +14,15 @@ import { InFlight } from './rate.ts'
 import { redacted } from './redact.ts'
 
 export class Gate {
+  /** What is answered without the barrier, as it was given. */
+  readonly bare: readonly Path[]
   readonly #bare: PathTable
   readonly #inFlight = new InFlight()
   #core: Core | undefined
 
   /** @param bare  paths from `sys/…` on that need no barrier; their handlers see no mount and no caller */
   constructor(bare: readonly Path[]) {
+    this.bare = bare
     this.#bare = new PathTable(bare)
   }
 

@@ -14,6 +14,7 @@ import { type LeaseServices, leasePaths } from './leases.ts'
 import { type LogServices, loggingPaths } from './logging.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { passwordPolicyPaths } from './password-policies.ts'
+import { type PluginServices, pluginPaths } from './plugins.ts'
 import { policyPaths } from './policies.ts'
 import { type RekeyServices, rekeyPaths } from './rekey.ts'
 import { remountPaths } from './remount.ts'
@@ -35,7 +36,8 @@ export interface SystemServices
     GenerateRootServices,
     HaStatusServices,
     LogServices,
-    StateServices {
+    StateServices,
+    PluginServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
   passwords: Passwords
@@ -56,6 +58,7 @@ export function systemEngine(services: SystemServices): Engine {
       ...settingPaths(services.settings),
       ...statePaths(services),
       ...loggingPaths(services),
+      ...pluginPaths(services),
       ...capabilityPaths(services),
       ...internalPaths(services),
       ...wrappingPaths(services.wrapping),

@@ -4,21 +4,67 @@ import type { Acl } from '#core/policies/acl.ts'
 import type { Mounted, Mounts } from '#core/mounts/mounts.ts'
 import { allowedFrom } from '#core/tokens/token.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
+import { apiVersion } from '#lib/version.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
 import { describeMount } from './mounts.ts'
+import { openApiDocument } from './openapi/document.ts'
 
 export interface InternalServices extends AccessServices {
   mounts: Mounts
   tokens: Tokens
+  /** Paths that are answered without the barrier, from `sys/…` on. */
+  barePaths(): readonly Path[]
 }
 
 const noFields = {} satisfies Fields
+const documentFields = {
+  generic_mount_paths: {
+    type: 'boolean',
+    about: 'One mount of each kind, at a path that is a parameter.',
+    default: false,
+  },
+  context: { type: 'string', about: 'Accepted for compatibility.' },
+} satisfies Fields
 const pathFields = { path: { type: 'string', about: 'A path below the mount.', required: true } } satisfies Fields
 
 export function internalPaths(services: InternalServices): Path[] {
+  const openApi = endpoint(
+    'This API as an OpenAPI 3.0 document, as far as the caller may see mounts.',
+    documentFields,
+    (call) => document(services, call),
+  )
   return [
+    {
+      pattern: 'internal/specs/openapi',
+      unauthenticated: true,
+      seesToken: true,
+      operations: { read: openApi, update: openApi },
+    },
+    {
+      pattern: 'internal/ui/namespaces',
+      unauthenticated: true,
+      seesToken: true,
+      operations: {
+        read: endpoint('The namespaces a caller may see.', noFields, (call) => namespaces(services, call)),
+      },
+    },
+    {
+      pattern: 'internal/ui/feature-flags',
+      unauthenticated: true,
+      operations: {
+        read: endpoint('What the web interface has to know of the server.', noFields, async () =>
+          bare({ feature_flags: [] }),
+        ),
+      },
+    },
+    {
+      pattern: 'internal/ui/version',
+      operations: {
+        read: endpoint('The version of the API.', noFields, async () => ({ data: { version: apiVersion } })),
+      },
+    },
     {
       pattern: 'internal/ui/mounts',
       unauthenticated: true,
@@ -49,12 +95,31 @@ async function callersAcl(services: InternalServices, call: Call<Fields>): Promi
   return token && allowedFrom(token, call.remoteAddress) ? await aclOf(services, token) : undefined
 }
 
+function isShown(acl: Acl | undefined, mounted: Mounted): boolean {
+  return mounted.entry.config.listing_visibility === 'unauth' || (acl?.mayReachBelow(mounted.route) ?? false)
+}
+
+async function document(services: InternalServices, call: Call<typeof documentFields>): Promise<Reply> {
+  const acl = await callersAcl(services, call)
+  const all = [...(await services.mounts.all('secret')), ...(await services.mounts.all('auth'))]
+  const mounts = all.filter((mounted) => !mounted.entry.tainted && isShown(acl, mounted))
+  const options = { mounts, bare: services.barePaths(), generic: call.data.generic_mount_paths }
+  return { raw: { contentType: 'application/json', body: await openApiDocument(options) } }
+}
+
+/** There is one, and who has no token learns nothing of it. */
+async function namespaces(services: InternalServices, call: Call): Promise<Reply> {
+  return (await callersAcl(services, call)) ? { data: { keys: [''] } } : {}
+}
+
+function bare(data: Record<string, unknown>): Reply {
+  return { raw: { contentType: 'application/json', body: `${JSON.stringify(data)}\n` } }
+}
+
 async function visible(services: InternalServices, call: Call): Promise<Reply> {
   const acl = await callersAcl(services, call)
-  const shown = (mounted: Mounted) =>
-    mounted.entry.config.listing_visibility === 'unauth' || (acl?.mayReachBelow(mounted.route) ?? false)
   const view = async (kind: 'auth' | 'secret') => {
-    const seen = (await services.mounts.all(kind)).filter(shown)
+    const seen = (await services.mounts.all(kind)).filter((mounted) => isShown(acl, mounted))
     // Without a token only what a log-in page needs is told.
     return Object.fromEntries(
       seen.map((mounted) => [mounted.entry.path, acl ? describeMount(mounted) : brief(mounted)]),

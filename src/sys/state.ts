@@ -1,4 +1,4 @@
-/** `sys/config/state/sanitized` and `sys/config/reload`. */
+/** `sys/config/state/sanitized`, `sys/config/reload`, `sys/experiments` and `sys/step-down`. */
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
@@ -11,6 +11,7 @@ export interface StateServices {
   reload: Readonly<Record<string, () => Promise<void>>>
 }
 
+const noFields = {} satisfies Fields
 const reloadFields = {
   subsystem: { type: 'string', about: 'license, audit or log.', required: true },
 } satisfies Fields
@@ -20,7 +21,7 @@ export function statePaths(services: StateServices): Path[] {
     {
       pattern: 'config/state/sanitized',
       operations: {
-        read: endpoint('The configuration, without secrets.', {} satisfies Fields, async () => ({
+        read: endpoint('The configuration, without secrets.', noFields, async () => ({
           data: services.configState(),
         })),
       },
@@ -31,6 +32,21 @@ export function statePaths(services: StateServices): Path[] {
         update: endpoint('Open the files of a part of the server again.', reloadFields, (call) =>
           reload(services, call),
         ),
+      },
+    },
+    {
+      pattern: 'experiments',
+      operations: {
+        read: endpoint('Features on trial; there are none.', noFields, async () => ({
+          data: { available: [], enabled: [] },
+        })),
+      },
+    },
+    {
+      pattern: 'step-down',
+      sudo: true,
+      operations: {
+        update: endpoint('Leave the lead to another node; with one node nothing changes.', noFields, async () => ({})),
       },
     },
   ]

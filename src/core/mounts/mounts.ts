@@ -128,6 +128,26 @@ export class Mounts {
     return [...(await this.#current()).values()].filter((mounted) => mounted.entry.kind === kind)
   }
 
+  /** Names that mounts of a kind can be made of. */
+  types(kind: MountKind): string[] {
+    return Object.keys(this.#catalog[kind])
+  }
+
+  /**
+   * Opens mounts anew, so that their engines forget what they keep in memory. Requests under way go on with the old ones.
+   *
+   * @returns routes of those that were chosen
+   */
+  async reopen(chosen: (mounted: Mounted) => boolean): Promise<string[]> {
+    const current = await this.#current()
+    const routes = [...current.values()].filter(chosen).map(({ route }) => route)
+    this.#routes = new Map([...current].filter(([route]) => !routes.includes(route)))
+    this.#opened = undefined
+    this.#moment = undefined
+    await this.#current()
+    return routes
+  }
+
   /**
    * @throws ApiError `invalid_request` for a type there is none of, a path that is taken, or options the engine refuses
    */

@@ -28,6 +28,11 @@ export class Output {
     process.stdout.write(`${forTerminal(text, process.stdout)}\n`)
   }
 
+  /** Text that has its line breaks already. */
+  raw(text: string): void {
+    process.stdout.write(forTerminal(text, process.stdout))
+  }
+
   success(text: string): void {
     process.stdout.write(`${paint(forTerminal(text, process.stdout), GREEN, process.stdout)}\n`)
   }

@@ -94,6 +94,10 @@ export const root: Group = {
         },
       },
     },
+    debug: {
+      about: 'Gather what somebody who helps needs to see of a server.',
+      load: async () => (await import('./commands/debug.ts')).debug,
+    },
     kv: {
       about: 'Work with key/value secrets, of version 1 and 2.',
       commands: {
@@ -173,6 +177,10 @@ export const root: Group = {
         },
       },
     },
+    monitor: {
+      about: 'Follow the log of a server.',
+      load: async () => (await import('./commands/monitor.ts')).monitor,
+    },
     operator: {
       about: 'Make, seal and unseal a server.',
       commands: {
@@ -233,6 +241,19 @@ export const root: Group = {
     'path-help': {
       about: 'Print what the server knows about a path.',
       load: async () => (await import('./commands/path-help.ts')).pathHelp,
+    },
+    plugin: {
+      about: 'Work with the kinds of engines that a server knows.',
+      commands: {
+        deregister: {
+          about: 'Remove a plugin that was registered.',
+          load: async () => (await import('./commands/plugin.ts')).deregister,
+        },
+        info: { about: 'Tell about a plugin.', load: async () => (await import('./commands/plugin.ts')).info },
+        list: { about: 'List plugins.', load: async () => (await import('./commands/plugin.ts')).list },
+        register: { about: 'Register a plugin.', load: async () => (await import('./commands/plugin.ts')).register },
+        reload: { about: 'Load engines anew.', load: async () => (await import('./commands/plugin.ts')).reload },
+      },
     },
     policy: {
       about: 'Work with policies.',

@@ -64,6 +64,22 @@ export class Session {
     return await client.request(method, path, full)
   }
 
+  /** The text of an answer that goes on, as it comes. */
+  async follow(
+    path: string,
+    { signal, ...options }: RequestOptions & { signal?: AbortSignal },
+    onText: (text: string) => void,
+  ): Promise<void> {
+    const token = (await this.token()) ?? ''
+    if (token === '') this.lacksToken = true
+    const client = await this.#open()
+    if (this.#flags['output-curl-string'] || this.#flags['output-policy']) {
+      await this.request('GET', path, options)
+      return
+    }
+    await client.follow(path, { ...options, token }, { onText, signal })
+  }
+
   /** A request on the way to that, sent in any case and never wrapped. */
   async ask(method: Method, path: string, options: RequestOptions = {}): Promise<ClientReply> {
     const client = await this.#open()

@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { ClientError, ConnectionError } from './errors.ts'
-import { type Answer, type TlsOptions, Transport } from './transport.ts'
+import { type Answer, type Follow, type TlsOptions, Transport } from './transport.ts'
 
 /** LIST is sent as GET with `list=true`, since not every proxy lets the method LIST pass. */
 export type Method = 'GET' | 'LIST' | 'SCAN' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -91,6 +91,19 @@ export class Client {
       )
     }
     return { ...answer, json: this.#parse(answer.text) }
+  }
+
+  /**
+   * An answer that goes on until one side ends it, such as the server's log. Sent once, without a second attempt.
+   *
+   * @throws ClientError for any status of 300 and above, ConnectionError when nobody answers or the signal ends it
+   */
+  async follow(path: string, options: RequestOptions, follow: Follow): Promise<void> {
+    const prepared = this.prepare('GET', path, options)
+    const answer = await this.#transport.send(prepared, follow)
+    if (answer.status < 300) return
+    const about = { method: prepared.method, url: prepared.url.href, namespace: this.#options.namespace }
+    throw new ClientError(about, answer.status, answer.text)
   }
 
   /** What `request` would send, for those who want to show it. */

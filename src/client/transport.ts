@@ -34,6 +34,12 @@ export interface Answer {
   text: string
 }
 
+export interface Follow {
+  onText: (text: string) => void
+  /** Ends it; the promise is then rejected. */
+  signal?: AbortSignal | undefined
+}
+
 /** A listing of a million names is about 40 MB; nothing this API answers is larger. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024
 const MAX_CA_FILES = 1000
@@ -50,8 +56,12 @@ export class Transport {
     this.#timeoutMs = options.timeoutMs
   }
 
-  /** @throws ConnectionError when there is no whole answer within the time limit */
-  async send(exchange: Exchange): Promise<Answer> {
+  /**
+   * @param follow  for an answer that goes on: gets its text as it comes, and the time limit ends where it begins. The
+   *                answer then has no text, unless it is a refusal
+   * @throws ConnectionError when there is no whole answer within the time limit
+   */
+  async send(exchange: Exchange, follow?: Follow): Promise<Answer> {
     const { url, body } = exchange
     const headers: Record<string, string | string[]> = { ...exchange.headers }
     if (body !== undefined) headers['content-length'] = String(Buffer.byteLength(body))
@@ -73,13 +83,23 @@ export class Transport {
         request.destroy()
       }, this.#timeoutMs)
       request.on('error', (error) => fail(codeOf(error), error.message, error))
-      request.on('response', (response) =>
+      follow?.signal?.addEventListener('abort', () => request.destroy(), { once: true })
+      if (follow?.signal?.aborted) request.destroy()
+      request.on('response', (response) => {
+        const status = response.statusCode ?? 0
+        if (follow && status < 300) {
+          clearTimeout(timer)
+          response.setEncoding('utf8').on('data', follow.onText)
+          response.on('end', () => resolve({ status, headers: response.headers, text: '' }))
+          response.on('error', (error) => fail(codeOf(error), error.message, error))
+          return
+        }
         collect(response, (error, text) => {
           if (error) return fail(codeOf(error), error.message, error)
           clearTimeout(timer)
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, text })
-        }),
-      )
+          resolve({ status, headers: response.headers, text })
+        })
+      })
       request.end(body)
     })
   }

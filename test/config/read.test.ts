@@ -124,11 +124,11 @@ test('rekeying without a token is closed at every door when one says so, or the 
 test('unknown keys are told with their place, and so are keys that do nothing here', () => {
   const { notices } = parseConfig(
     `storage "sqlite" {\n  path = "d"\n  pathh = "e"\n}\ndefault_lease_tll = "1h"\n` +
-      `listener "tcp" {\n  tls_disable = 1\n  adress = ":1"\n  tls_acme_email = "e"\n}\n  log_file = "p"\nledger {\n path = "l"\n size = 1\n}`,
+      `listener "tcp" {\n  tls_disable = 1\n  adress = ":1"\n  tls_acme_email = "e"\n}\n  allow_audit_log_prefixing = "p"\nledger {\n path = "l"\n size = 1\n}`,
     'c.hcl',
   )
   assert.deepEqual(notices.toSorted(), [
-    'c.hcl:11:3: "log_file" has no effect in this version',
+    'c.hcl:11:3: "allow_audit_log_prefixing" has no effect in this version',
     'c.hcl:12:1: unknown key "size" of ledger is ignored',
     'c.hcl:1:1: unknown key "pathh" of storage "sqlite" is ignored',
     'c.hcl:5:1: unknown key "default_lease_tll" is ignored',

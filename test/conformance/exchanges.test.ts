@@ -17,6 +17,11 @@ const complete = [
   'seal',
   'transit',
   'lease',
+  'mount',
+  'audit',
+  'auth',
+  'wrapping',
+  'system_backend',
 ]
 
 /**
@@ -26,6 +31,12 @@ const complete = [
 const deliberate: Record<string, readonly string[]> = {
   'key/test_start_generate_root_then_cancel': ['PUT /v1/sys/generate-root/attempt: status 200, recorded 400'],
   'key/test_start_generate_root_with_completion': [
+    'PUT /v1/sys/generate-root/attempt: errors ["root generation already in progress"], recorded ["OTP string is wrong length"]',
+  ],
+  'system_backend/test_start_generate_root_then_cancel': [
+    'PUT /v1/sys/generate-root/attempt: status 200, recorded 400',
+  ],
+  'system_backend/test_start_generate_root_with_completion': [
     'PUT /v1/sys/generate-root/attempt: errors ["root generation already in progress"], recorded ["OTP string is wrong length"]',
   ],
 }

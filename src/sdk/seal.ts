@@ -88,6 +88,11 @@ export interface AutoUnseal {
 /** A kind of seal in the configuration file: `seal "<name>" { options }`. */
 export interface AutoUnsealKind {
   name: string
-  /** Looks at the options and asks nobody. @throws ApiError `invalid_request` for options that cannot be used */
-  open(options: Readonly<Record<string, string>>): Promise<AutoUnseal>
+  /**
+   * Looks at the options and asks nobody yet.
+   *
+   * @param purpose  `look`: only to see whether it works, so that nothing is made for want of it
+   * @throws ApiError `invalid_request` for options that cannot be used
+   */
+  open(options: Readonly<Record<string, string>>, purpose?: 'look'): Promise<AutoUnseal>
 }

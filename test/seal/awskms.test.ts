@@ -1,7 +1,8 @@
 /** `seal "awskms"` with the configuration of the how-to, the vendor's SDK and a stand-in for the service. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { Seal } from '#seal/seal.ts'
@@ -167,6 +168,11 @@ test('people move a store from shares to the service, with the command line', as
   assert.match(after.stdout, /Sealed\s+false/)
   assert.doesNotMatch(after.stdout, /Migration/)
   assert.deepEqual((await second.send('GET', 'cubbyhole/a', undefined, made.root_token)).body.data, { v: 1 })
+  // The unseal keys of before are the recovery keys now: they make a root token.
+  const { nonce } = (await second.send('PUT', 'sys/generate-root/attempt', {})).body
+  await second.send('PUT', 'sys/generate-root/update', { key: made.keys_base64[0], nonce })
+  const generated = await second.send('PUT', 'sys/generate-root/update', { key: made.keys_base64[1], nonce })
+  assert.deepEqual([generated.status, generated.body.complete], [200, true])
   await assertUnspoken(second, [...secrets, ...made.keys_base64, made.root_token])
   await second.stop()
 
@@ -193,6 +199,27 @@ test('a store goes from a static key to the service as the how-to says', async (
   const third = await serve(folder.path, example('migration', folder.path), env)
   await third.unsealed()
   await third.stop()
+})
+
+test('an installation without the package says which one is missing', async () => {
+  await using folder = await temporaryFolder()
+  const place = (name: string) => path.join(folder.path, name)
+  for (const name of ['bin', 'src', 'package.json']) await cp(name, place(name), { recursive: true })
+  await mkdir(place('node_modules'))
+  for (const name of (await readdir('node_modules')).filter((each) => each !== '@aws-sdk' && each !== '.cache')) {
+    await symlink(path.resolve('node_modules', name), path.join(place('node_modules'), name))
+  }
+  const config = `storage "inmem" {}\nlistener "unix" { address = "s" }\nseal "awskms" {\n kms_key_id = "k"\n}\n`
+  await writeFile(place('config.hcl'), config)
+  const run = spawnSync(place('bin/strongroom'), ['server', '-config=config.hcl'], {
+    cwd: folder.path,
+    timeout: 60_000,
+  })
+  assert.equal(run.status, 1)
+  assert.match(
+    String(run.stderr),
+    /^strongroom: seal "awskms": the optional package @aws-sdk\/client-kms is not installed$/m,
+  )
 })
 
 test('what cannot be used is told by its name, and the server does not start', async () => {

@@ -1,14 +1,17 @@
 /** `seal "pkcs11"` with the configuration of the how-to and a token in software. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createDecipheriv, randomBytes } from 'node:crypto'
 import { copyFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import type { Driver } from '#sdk/storage.ts'
+import { parseConfig } from '#boot/config.ts'
+import { diagnoseSeal } from '#boot/diagnose-seal.ts'
 import { Seal } from '#seal/seal.ts'
 import { temporaryFolder } from '#test/config/program.ts'
 import { assertUnspoken, example, serve } from './servers.ts'
-import { importRsa, LIBRARY, makeToken, PIN } from './softhsm.ts'
+import { importAes, importRsa, LIBRARY, makeToken, PIN } from './softhsm.ts'
 import { memoryDriver, noOptions, TestClock } from './support.ts'
 
 const recovery = { recovery_shares: 1, recovery_threshold: 1 }
@@ -86,6 +89,21 @@ test('another label in the configuration takes over, since the old one is known 
   await third.unsealAutomatically()
 })
 
+test('what the token makes is AES-GCM of this form: IV, ciphertext, tag, bound to its purpose', async () => {
+  await using folder = await temporaryFolder()
+  const env = await withToken(folder.path)
+  const key = randomBytes(32)
+  await importAes(env, folder.path, 'known', key)
+  const { kind } = await import('#seal/pkcs11/unseal.ts')
+  const token = await kind.open({ ...options, key_label: 'known' })
+  const { bytes } = await token.wrap(Buffer.from('a root key of thirty-two bytes..'))
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12))
+  decipher.setAAD(Buffer.from('strongroom root key'))
+  decipher.setAuthTag(bytes.subarray(-16))
+  const plain = Buffer.concat([decipher.update(bytes.subarray(12, -16)), decipher.final()])
+  assert.equal(plain.toString(), 'a root key of thirty-two bytes..')
+})
+
 test('ciphertext that was changed does not open', async () => {
   await using folder = await temporaryFolder()
   await withToken(folder.path)
@@ -128,6 +146,22 @@ test('a library that is none, or hangs, leaves the server as it is', async () =>
   clearInterval(ticking)
   assert.ok(Date.now() - startedAt < 15_000, 'within its time')
   assert.ok(ticks > 100, `the server went on meanwhile: ${ticks} of its turns`)
+})
+
+test('a diagnosis makes no key, and says what the token said', async () => {
+  await using folder = await temporaryFolder()
+  const env = await withToken(folder.path)
+  const stanza = Object.entries(options).map(([name, value]) => `  ${name} = "${value}"\n`)
+  const listener = 'listener "tcp" {\n  address = "127.0.0.1:1"\n  tls_disable = true\n}\n'
+  const config = parseConfig(`storage "inmem" {}\n${listener}seal "pkcs11" {\n${stanza.join('')}}\n`, 'c.hcl')
+  const [missing] = await diagnoseSeal(config)
+  assert.equal(missing!.status, 'fail')
+  assert.match(missing!.message, /wrap: the token has no key of this name/)
+  await importAes(env, folder.path, 'root', randomBytes(32))
+  assert.deepEqual(
+    (await diagnoseSeal(config)).map(({ status }) => status),
+    ['ok'],
+  )
 })
 
 test('a PIN that was refused is not tried again', async () => {

@@ -24,6 +24,19 @@ export async function makeToken(folder: string, label = 'strongroom'): Promise<R
   return env
 }
 
+/** An AES key that is known outside of the token as well. */
+export async function importAes(
+  env: Record<string, string>,
+  folder: string,
+  label: string,
+  key: Buffer,
+): Promise<void> {
+  const file = path.join(folder, `${label}.bin`)
+  await writeFile(file, key)
+  const args = ['--import', file, '--aes', '--token', 'strongroom', '--label', label, '--id', 'a2', '--pin', PIN]
+  await run('softhsm2-util', args, { env: { ...process.env, ...env }, timeout: PATIENCE_MS })
+}
+
 /** A pair of RSA keys, made outside and put into the token. */
 export async function importRsa(env: Record<string, string>, folder: string, label: string): Promise<void> {
   const file = path.join(folder, `${label}.pem`)

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'node:test'
+import { wrapProven } from '#seal/migration.ts'
 import { Seal } from '#seal/seal.ts'
 import { kind } from '#seal/transit/unseal.ts'
 import type { Driver } from '#sdk/storage.ts'
@@ -246,6 +247,9 @@ test('a server that answers what it should not is refused in time, and no token 
     })
   }
   assert.deepEqual(new Set(seen), new Set(['/vault/v1/a/b/encrypt/k tok ns1']))
+  // One that encrypts, and then decrypts to something else.
+  behave = json({ data: { ciphertext: 'vault:v1:x', plaintext: Buffer.alloc(32, 1).toString('base64') } })
+  await assert.rejects(wrapProven(seal, Buffer.alloc(32)), /does not give back the key it was given/)
 })
 
 test('options that cannot be used are told by their names', async () => {

@@ -47,7 +47,7 @@ const mechanisms: Readonly<Record<string, MechanismName>> = { '4231': 'AES_GCM',
 
 export const kind: AutoUnsealKind = {
   name: KIND,
-  async open(options) {
+  async open(options, purpose) {
     const given = readSettings(KIND, settings, options, process.env)
     if (process.platform === 'win32') throw unusable(KIND, 'tokens are not available on Windows')
     const library = needed(KIND, settings, given, 'lib')
@@ -60,7 +60,7 @@ export const kind: AutoUnsealKind = {
       tokenLabel: given.token_label,
       pin: await readSecretText(KIND, 'pin', needed(KIND, settings, given, 'pin')),
       key: keyOf(given),
-      generate: asBoolean(KIND, 'generate_key', given.generate_key),
+      generate: purpose !== 'look' && asBoolean(KIND, 'generate_key', given.generate_key),
       oaepHash: oaepHashOf(given.rsa_oaep_hash),
     })
   },

@@ -445,6 +445,22 @@ test('on a terminal the token is asked for and not shown, -field ends in a line 
   await workplace.sh('rm ~/.vault-token')
 })
 
+test('on a terminal the password of a user is asked for and not shown', async () => {
+  const made = await workplace.sh(
+    'strongroom auth enable -path=typed userpass && strongroom write auth/typed/users/bob password=-',
+    { input: 'correct-horse' },
+  )
+  assert.equal(made.code, 0, made.stderr)
+  const login = 'strongroom login -method=userpass -path=typed -no-print username=bob'
+  const shown = await onTerminal(login, 'correct-horse')
+  assert.match(shown, /Password \(will be hidden\): /)
+  assert.ok(!shown.includes('correct-horse'), 'what is typed must not be shown')
+  assert.match(await readFile(join(workplace.home, '.vault-token'), 'utf8'), /^hvs\./)
+  await workplace.sh('rm ~/.vault-token')
+  assert.match(await onTerminal(login, 'wrong'), /invalid username or password/)
+  assert.match(await onTerminal(`${login} -non-interactive`, ''), /-non-interactive forbids to ask/)
+})
+
 test('control characters in a secret do not reach a terminal, but do reach a pipe', async () => {
   await workplace.sh(String.raw`printf 'a\033]0;title\007b' | strongroom kv put secret/odd v=-`)
   const shown = await onTerminal('strongroom kv get secret/odd', '', { STRONGROOM_TOKEN: 'root', NO_COLOR: '1' })

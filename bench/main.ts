@@ -89,7 +89,9 @@ async function prepare({ port, token: root }: Server): Promise<Case[]> {
     return text === '' ? undefined : JSON.parse(text)
   }
   await call('PUT', 'sys/policies/acl/app', {
-    policy: 'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }',
+    policy:
+      'path "secret/data/app/*" { capabilities = ["create", "read", "update"] }\n' +
+      'path "transit/+/app" { capabilities = ["update"] }',
   })
   await call('POST', 'sys/auth/approle', { type: 'approle' })
   await call('POST', 'auth/approle/role/app', { token_policies: 'app', token_ttl: '1h' })
@@ -98,6 +100,10 @@ async function prepare({ port, token: root }: Server): Promise<Case[]> {
   const token = (await call('POST', 'auth/approle/login', { role_id, secret_id })).auth.client_token as string
   for (let n = 0; n < 100; n += 1)
     await call('POST', `secret/data/app/${n}`, { data: { password: `correct horse battery staple ${n}` } })
+  await call('POST', 'sys/mounts/transit', { type: 'transit' })
+  await call('POST', 'transit/keys/app', {})
+  const plaintext = JSON.stringify({ plaintext: Buffer.alloc(64, 7).toString('base64') })
+  const sealed = JSON.stringify((await call('POST', 'transit/encrypt/app', JSON.parse(plaintext))).data)
   const value = '{"data":{"password":"correct horse battery staple"}}'
   const login = JSON.stringify({ role_id, secret_id })
   const scale = quick ? 0.5 : 1
@@ -107,6 +113,17 @@ async function prepare({ port, token: root }: Server): Promise<Case[]> {
       goal: 0.3,
       requests: 15_000 * scale,
       message: (n) => get(token, `secret/data/app/${n % 100}`),
+    },
+    {
+      name: 'transit: encrypt 64 bytes',
+      goal: 0.25,
+      requests: 10_000 * scale,
+      message: () => post(token, 'transit/encrypt/app', plaintext),
+    },
+    {
+      name: 'transit: decrypt 64 bytes',
+      requests: 10_000 * scale,
+      message: () => post(token, 'transit/decrypt/app', sealed),
     },
     {
       name: 'log in by AppRole',

@@ -19,7 +19,9 @@ export async function auditRequest(core: Core, approved: Approved): Promise<Audi
 }
 
 /** Then the request may wait for the disk together with its reply: nothing leaves before both are there. */
-function changesNothing({ incoming, match }: Approved): boolean {
+function changesNothing({ incoming, match, record }: Approved): boolean {
   const looks = incoming.operation === 'read' || incoming.operation === 'list' || incoming.operation === 'scan'
-  return looks && match?.path.readsOnly === true
+  if (looks) return match?.path.readsOnly === true
+  // As it was judged, so that one which makes what it misses is a `create`.
+  return record.operation === 'update' && match?.path.computesOnly === true
 }

@@ -206,6 +206,8 @@ export interface Path {
    * its reply leaves, not before the handler looks: both lines then share one wait for the disk.
    */
   readsOnly?: true
+  /** The same of its update handlers: they only compute (encrypt, sign). What the request is told as `create` is not meant. */
+  computesOnly?: true
   /** Takes any names in the body: none is told as unknown. */
   arbitrary?: true
   /** Tells create from update, for policies. Without it a change is always an update. */

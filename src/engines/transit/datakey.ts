@@ -19,6 +19,7 @@ const fields = {
 
 export const datakeyPath: Path = {
   pattern: 'datakey/:plaintext/:name',
+  computesOnly: true,
   about: 'Keys for encrypting elsewhere.',
   operations: { update: endpoint('Make a key.', fields, makeDataKey) },
 }

@@ -34,26 +34,31 @@ const randomFields = {
 export const digestPaths: readonly Path[] = [
   {
     pattern: 'hash',
+    computesOnly: true,
     about: 'Hashes.',
     operations: { update: endpoint('Hash the input.', hashFields, hash) },
   },
   {
     pattern: 'hash/:urlalgorithm',
+    computesOnly: true,
     about: 'Hashes by one algorithm.',
     operations: { update: endpoint('Hash the input.', hashFields, hash) },
   },
   {
     pattern: 'random',
+    computesOnly: true,
     about: 'Random bytes.',
     operations: { update: endpoint('Get random bytes.', randomFields, random) },
   },
   {
     pattern: 'random/:source',
+    computesOnly: true,
     about: 'Random bytes from one source, or so many of them.',
     operations: { update: endpoint('Get random bytes.', randomFields, random) },
   },
   {
     pattern: 'random/:source/:urlbytes',
+    computesOnly: true,
     about: 'So many random bytes from one source.',
     operations: { update: endpoint('Get random bytes.', randomFields, random) },
   },

@@ -82,6 +82,7 @@ const itemShape = {
 export const encryptionPaths: readonly Path[] = [
   {
     pattern: 'encrypt/:name',
+    computesOnly: true,
     about: 'Encryption with a key that stays here.',
     exists: async ({ mount, data }) => (await keyNamed(mount.storage, data['name'] as string)) !== undefined,
     operations: {
@@ -94,11 +95,13 @@ export const encryptionPaths: readonly Path[] = [
   },
   {
     pattern: 'decrypt/:name',
+    computesOnly: true,
     about: 'Decryption with a key that stays here.',
     operations: { update: endpoint('Decrypt a message, or many.', decryptFields, decryptAll) },
   },
   {
     pattern: 'rewrap/:name',
+    computesOnly: true,
     about: 'Encrypting anew, without showing the message.',
     operations: { update: endpoint('Encrypt a message, or many, with the latest key.', rewrapFields, rewrapAll) },
   },

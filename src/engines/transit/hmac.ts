@@ -29,6 +29,7 @@ const fields = {
 
 export const hmacPaths: readonly Path[] = ['hmac/:name', 'hmac/:name/:urlalgorithm'].map((pattern) => ({
   pattern,
+  computesOnly: true,
   about: 'Keyed hashes.',
   operations: { update: endpoint('Make the keyed hash of a message, or of many.', fields, makeHmacs) },
 }))

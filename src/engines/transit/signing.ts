@@ -37,11 +37,13 @@ const verifyFields = {
 export const signingPaths: readonly Path[] = [
   ...['sign/:name', 'sign/:name/:urlalgorithm'].map((pattern) => ({
     pattern,
+    computesOnly: true as const,
     about: 'Signatures.',
     operations: { update: endpoint('Sign a message, or many.', signFields, signAll) },
   })),
   ...['verify/:name', 'verify/:name/:urlalgorithm'].map((pattern) => ({
     pattern,
+    computesOnly: true as const,
     about: 'Whether signatures and keyed hashes are right.',
     operations: { update: endpoint('Verify a signature or keyed hash, or many.', verifyFields, verifyAll) },
   })),

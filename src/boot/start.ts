@@ -15,6 +15,7 @@ import { lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { enableFirstMounts, ONE_SHARE } from './first-mounts.ts'
 import { logLine, serverLog } from './log.ts'
+import { setUpLog } from './log-setup.ts'
 import { coreNotice, exposedSwap, memoryNotice, quietReports, refuseWatchers, swapState } from './memory.ts'
 import { EXAMPLE, exampleConfiguration } from './start-example.ts'
 import { listen, obeySignals } from './run.ts'
@@ -45,6 +46,7 @@ export async function startCommand(args: readonly string[]): Promise<number | un
   const folder = path.resolve(parsed.values.get('data')?.[0] ?? 'strongroom-data')
   refuseWatchers(process.execArgv, process.env['NODE_OPTIONS'])
   quietReports()
+  setUpLog(new Map(), {})
   tellMemory()
   const { address, taken } = await chooseAddress(parsed.values.get('address')?.[0])
   const node = await StrongroomNode.open({

@@ -226,3 +226,17 @@ api_addr = "http://127.0.0.1:${port}"\nmax_lease_ttl = "24h"\nlog_level = "debug
     assert.equal((await sendTo(port, 'POST', `sys/config/reload/${subsystem}`, {}, headers)).status, status, subsystem)
   }
 })
+
+test('a server without a configuration takes the level and the format from the environment', async () => {
+  await using folder = await temporaryFolder()
+  const env = { VAULT_LOG_FORMAT: 'json', STRONGROOM_LOG_LEVEL: 'info' }
+  const address = `127.0.0.1:${await freePort()}`
+  await using program = new Program(['start', `-data=${path.join(folder.path, 'data')}`, `-address=${address}`], {
+    cwd: folder.path,
+    env,
+  })
+  await program.said(/^\{"@level":"info","@message":"unsealed","@module":"core"/m)
+  await using refused = new Program(['start', '-data=d'], { cwd: folder.path, env: { VAULT_LOG_LEVEL: 'loud' } })
+  assert.equal((await refused.ended()).code, 1)
+  assert.match(refused.output, /VAULT_LOG_LEVEL: unknown log level "loud"/)
+})

@@ -9,14 +9,11 @@ const where = 'sys/internal/specs/openapi'
 
 /** Beginnings of paths whose operations are not claimed; decision 0016 says why. What is there in spite of it does no harm. */
 const left = [
-  'generate-root',
-  'ha-status',
   'host-info',
   'in-flight-req',
   'internal/counters',
   'internal/inspect',
   'leases/count',
-  'locked-users',
   'metrics',
   'mfa',
   'namespaces',
@@ -24,10 +21,6 @@ const left = [
   'pprof',
   'quotas',
   'raw',
-  'rekey',
-  'rotate/recovery',
-  'rotate/root',
-  'decode-token',
 ]
 
 /** Irrevocable leases are told elsewhere; a listing of all leases is that of a prefix which is empty. */

@@ -22,6 +22,7 @@ const complete = [
   'auth',
   'wrapping',
   'system_backend',
+  'pki',
 ]
 
 /**

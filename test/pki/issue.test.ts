@@ -243,6 +243,22 @@ test('the CA is there for everybody, in all forms, and nothing where there is no
   assert.match(text, /Certificate Sign, CRL Sign/)
 })
 
+test('certificates are listed in pages, with what they say', async () => {
+  await using server = await startPki()
+  const root = await makeRoot(server)
+  await makeRole(server)
+  for (let count = 0; count < 3; count += 1) await issue(server)
+  const all = ok(await server.list('pki/certs')).keys
+  const page = ok(await server.list(`pki/certs/detailed?limit=2&after=${all[0]}`))
+  assert.deepEqual(page.keys, all.slice(1, 3))
+  const told = ok(await server.list('pki/certs/detailed')).key_info
+  assert.equal(Object.keys(told).length, 4)
+  const names = all.map((serial: string) => told[serial].common_name)
+  assert.deepEqual(new Set(names), new Set(['a.example.com', 'root.example.com']))
+  assert.equal(told[root.serial_number].issuer_id, root.issuer_id)
+  assert.equal((await server.list('pki/certs', await server.login(['default']))).status, 403)
+})
+
 test('a private key is shown once, to whom it was made for, and kept by no path, log or ledger', async () => {
   await using server = await startPki()
   const root = ok(await server.write('pki/root/generate/exported', { common_name: 'root', key_type: 'ec' }))

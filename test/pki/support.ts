@@ -8,6 +8,8 @@ import { promisify } from 'node:util'
 import { type Answer, type Options, startServer, type TestServer } from '#test/server.ts'
 
 const run = promisify(execFile)
+/** A list of ten thousand certificates is a megabyte of text. */
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 export async function startPki(options: Options = {}): Promise<TestServer> {
   const server = await startServer({ at: new Date().toISOString(), ...options })
@@ -54,7 +56,7 @@ export async function openssl(files: Record<string, string | Buffer>, ...args: s
   const folder = await mkdtemp(path.join(tmpdir(), 'strongroom-openssl-'))
   try {
     for (const [name, content] of Object.entries(files)) await writeFile(path.join(folder, name), content)
-    const { stdout, stderr } = await run('openssl', args, { cwd: folder })
+    const { stdout, stderr } = await run('openssl', args, { cwd: folder, maxBuffer: MAX_OUTPUT_BYTES })
     return { code: 0, out: stdout + stderr }
   } catch (error) {
     const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
@@ -99,4 +101,31 @@ export async function certificateText(pem: string): Promise<string> {
 
 export async function crlText(pem: string): Promise<string> {
   return (await openssl({ 'c.pem': `${pem}\n` }, 'crl', '-in', 'c.pem', '-noout', '-text')).out
+}
+
+/** A request that OpenSSL makes. @param extensions  as its `-addext` takes them */
+export async function csr(
+  subject: string,
+  extensions: readonly string[] = [],
+  newKey: readonly string[] = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+): Promise<{ pem: string; key: string }> {
+  const added = extensions.flatMap((each) => ['-addext', each])
+  const { code, out } = await openssl(
+    {},
+    'req',
+    '-new',
+    ...newKey,
+    '-nodes',
+    '-keyout',
+    '-',
+    '-subj',
+    subject,
+    ...added,
+  )
+  assert.equal(code, 0, out)
+  const find = (label: RegExp) => label.exec(out)![0]
+  return {
+    pem: find(/-----BEGIN CERTIFICATE REQUEST-----[^]*-----END CERTIFICATE REQUEST-----/),
+    key: find(/-----BEGIN PRIVATE KEY-----[^]*-----END PRIVATE KEY-----/),
+  }
 }

@@ -132,7 +132,7 @@ export async function makeAuthority(order: AuthorityOrder): Promise<Made> {
     basicConstraints(true, checkedLength(input.max_path_length, issuer?.pathLength)),
     subjectKeyId(ownId),
     authorityKeyId(issuer?.keyId ?? ownId),
-    ...accessExtensions(order.urls),
+    ...accessExtensions(order.urls).map(({ raw }) => raw),
   ]
   const altNames = subjectAltName(order.names, order.subject.length === 2)
   if (altNames) extensions.push(altNames)

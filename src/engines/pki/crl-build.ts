@@ -22,7 +22,7 @@ import { allIssuers, type Signer, signerFor } from './issuer-store.ts'
 import { issuerKeyId } from './leaf.ts'
 
 /** Read and encoded in one go, some milliseconds' worth; then others have their turn. */
-const PAGE = 1000
+const PAGE = 200
 /** Below so many items who waits for a list waits some milliseconds only. */
 const QUICK_ITEMS = 5000
 /** A delta with more is no help any more: the complete list is made anew. */

@@ -9,22 +9,36 @@
 import type { Engine } from '#sdk/engine.ts'
 import { tendLists } from './crl-build.ts'
 import { crlPaths } from './crl-paths.ts'
+import { importPaths } from './import.ts'
+import { intermediatePaths } from './intermediate.ts'
+import { crlSignPaths } from './crl-sign.ts'
 import { issuePaths } from './issue.ts'
+import { issuerPaths } from './issuer-paths.ts'
+import { keyPaths } from './key-paths.ts'
+import { ocspPaths } from './ocsp.ts'
 import { readPaths } from './read-paths.ts'
 import { revokeLease, revokePaths } from './revoke.ts'
 import { rolePaths } from './role-paths.ts'
 import { rootPaths } from './root.ts'
+import { signPaths } from './sign.ts'
 import { autoTidy, tidyPaths } from './tidy-paths.ts'
 import { urlPaths } from './urls.ts'
 
 const paths = [
   ...issuePaths,
+  ...signPaths,
+  ...intermediatePaths,
+  ...importPaths,
+  ...issuerPaths,
+  ...keyPaths,
   ...rolePaths,
   ...readPaths,
+  ...ocspPaths,
   ...revokePaths,
   ...rootPaths,
   ...urlPaths,
   ...crlPaths,
+  ...crlSignPaths,
   ...tidyPaths,
 ]
 

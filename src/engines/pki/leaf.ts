@@ -10,6 +10,7 @@ import {
   basicConstraints,
   extKeyUsage,
   keyUsage,
+  oids,
   policies,
   subjectAltName,
   subjectKeyId,
@@ -62,8 +63,8 @@ export interface LeafOrder extends AskedNames {
     signature_bits: number
     use_pss: boolean
   }
-  /** Of a CSR, in DER, taken as they are: for signing verbatim. */
-  extra?: readonly Buffer[]
+  /** Of a CSR, taken as they are, for signing verbatim: name and extensions in DER. */
+  verbatim?: { subject: Buffer; extensions: readonly { id: string; raw: Buffer }[] }
 }
 
 export interface Made {
@@ -73,34 +74,44 @@ export interface Made {
 }
 
 export async function makeLeaf(order: LeafOrder): Promise<Made> {
-  const { signer, subject, names, spki, validity, role } = order
+  const { signer, spki, validity, role } = order
   const serial = newSerial()
-  const subjectName = encodeName(subject)
-  const usageBits = keyUsageBits(role.key_usage)
-  const extendedIds = extendedUsageIds(role)
-  const extensions: Buffer[] = []
-  if (usageBits.length > 0) extensions.push(keyUsage(usageBits))
-  if (extendedIds.length > 0) extensions.push(extKeyUsage(extendedIds))
-  if (role.basic_constraints_valid_for_non_ca) extensions.push(basicConstraints(false))
-  extensions.push(subjectKeyId(keyIdentifier(spki)), authorityKeyId(issuerKeyId(signer)))
-  extensions.push(...accessExtensions(order.urls))
-  const altNames = subjectAltName(names, subjectName.length === 2)
-  if (altNames) extensions.push(altNames)
-  if (role.policy_identifiers.length > 0) extensions.push(policies(parsePolicies(role.policy_identifiers)))
-  extensions.push(...(order.extra ?? []))
+  const subject = order.verbatim?.subject ?? encodeName(order.subject)
   const der = await makeCertificate(
     {
       serial,
       issuer: signer.certificate.subject,
-      subject: subjectName,
+      subject,
       spki,
       notBefore: validity.notBefore,
       notAfter: validity.notAfter,
-      extensions,
+      extensions: leafExtensions(order, subject),
     },
     signingWith(signer.key, role.signature_bits, role.use_pss),
   )
   return { der, serial: serial.toString('hex') }
+}
+
+/** What stands verbatim in the request takes the place of what would be made. */
+function leafExtensions(order: LeafOrder, subject: Buffer): Buffer[] {
+  const { role, spki, signer } = order
+  const given = order.verbatim?.extensions ?? []
+  const has = (id: string) => given.some((each) => each.id === id)
+  const usageBits = keyUsageBits(role.key_usage)
+  const extendedIds = extendedUsageIds(role)
+  const made: Buffer[] = []
+  if (usageBits.length > 0 && !has(oids.keyUsage)) made.push(keyUsage(usageBits))
+  if (extendedIds.length > 0 && !has(oids.extKeyUsage)) made.push(extKeyUsage(extendedIds))
+  if (role.basic_constraints_valid_for_non_ca) made.push(basicConstraints(false))
+  if (!has(oids.subjectKeyId)) made.push(subjectKeyId(keyIdentifier(spki)))
+  made.push(authorityKeyId(issuerKeyId(signer)))
+  for (const { id, raw } of accessExtensions(order.urls)) if (!has(id)) made.push(raw)
+  const altNames = has(oids.subjectAltName) ? undefined : subjectAltName(order.names, subject.length === 2)
+  if (altNames) made.push(altNames)
+  if (role.policy_identifiers.length > 0 && !has(oids.policies)) {
+    made.push(policies(parsePolicies(role.policy_identifiers)))
+  }
+  return [...made, ...given.map(({ raw }) => raw)]
 }
 
 /** As its certificate says it; one without gets the usual hash. */

@@ -1,6 +1,8 @@
 /** What anybody may read: issuers' certificates, revocation lists and the certificates that were issued. */
+import { setImmediate } from 'node:timers/promises'
 import { rfc3339 } from '#lib/time.ts'
 import { encodePem } from '#lib/x509/pem.ts'
+import { readCertificate as parse } from '#lib/x509/read.ts'
 import { type Call, endpoint, type Mount, type Path, type Reply } from '#sdk/engine.ts'
 import { listNames, pageFields } from '#sdk/listing.ts'
 import type { Fields } from '#sdk/schema.ts'
@@ -57,6 +59,10 @@ export const readPaths: readonly Path[] = [
     },
   },
   {
+    pattern: 'certs/detailed',
+    operations: { list: endpoint('List certificates with what they say.', pageFields, detailed) },
+  },
+  {
     pattern: 'certs/revoked',
     operations: {
       list: endpoint('List the serial numbers of revoked certificates.', pageFields, async ({ mount, data }) => ({
@@ -83,6 +89,31 @@ async function serials(
 ): Promise<string[]> {
   const after = page.after === undefined ? undefined : (parseSerial(page.after) ?? page.after)
   return (await listNames(mount.storage, prefix, { ...page, after })).map(colons)
+}
+
+/** Parsed in one go, some milliseconds' worth; between two goes others have their turn. */
+const AT_ONCE = 50
+/** Certificates of one answer; more come in pages. */
+const MAX_DETAILED = 10_000
+
+async function detailed({ mount, data }: Call<typeof pageFields>): Promise<Reply> {
+  const limit = Math.min(data.limit || MAX_DETAILED, MAX_DETAILED)
+  const keys = await serials(mount, 'cert/', { ...data, limit })
+  const info: Record<string, unknown> = {}
+  for (const [index, key] of keys.entries()) {
+    if (index % AT_ONCE === 0) await setImmediate()
+    const entry = await certificateOf(mount.storage, parseSerial(key)!)
+    const read = entry && parse(Buffer.from(entry.certificate, 'base64'))
+    if (!read?.ok) continue
+    const { subjectParts, notBefore, notAfter } = read.value
+    info[key] = {
+      common_name: subjectParts.commonName,
+      issuer_id: entry!.issuer_id,
+      not_before: rfc3339(notBefore),
+      not_after: rfc3339(notAfter),
+    }
+  }
+  return { data: { keys, key_info: info } }
 }
 
 async function caBytes({ storage }: Mount, contentType: string): Promise<Reply> {

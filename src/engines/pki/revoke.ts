@@ -1,4 +1,5 @@
 /** Revocation: `revoke`, and the end of a certificate's lease. */
+import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { rfc3339 } from '#lib/time.ts'
 import { parsePem } from '#lib/x509/pem.ts'
 import { type ReadCertificate, readCertificate, signedBy } from '#lib/x509/read.ts'
@@ -17,12 +18,39 @@ const revokeFields = {
   certificate: { type: 'string', about: 'The certificate itself, in PEM; it need not be kept here.', default: '' },
 } as const satisfies Fields
 
+const withKeyFields = {
+  ...revokeFields,
+  private_key: { type: 'string', about: 'The private key of the certificate, in PEM.', default: '' },
+} as const satisfies Fields
+
 export const revokePaths: readonly Path[] = [
   {
     pattern: 'revoke',
     operations: { update: endpoint('Revoke a certificate.', revokeFields, revoke) },
   },
+  {
+    pattern: 'revoke-with-key',
+    operations: { update: endpoint('Revoke a certificate by showing its key.', withKeyFields, revokeWithKey) },
+  },
 ]
+
+/** Whoever has the key may end what it is good for: this path is for policies that do not allow `revoke`. */
+async function revokeWithKey({ mount, data }: Call<typeof withKeyFields>): Promise<Reply> {
+  const target = await revocationTarget(mount, data)
+  if (data.private_key === '') refuse('The private key must be provided.')
+  const read = readCertificate(Buffer.from(target.certificate, 'base64'))
+  if (!read.ok || !isKeyOf(data.private_key, read.value)) refuse('provided private key does not match the certificate')
+  return await revocationReply(mount, target)
+}
+
+function isKeyOf(pem: string, { key }: ReadCertificate): boolean {
+  try {
+    return createPublicKey(createPrivateKey(pem)).equals(key)
+  } catch {
+    // OpenSSL's words may hold parts of what it was given.
+    return false
+  }
+}
 
 async function revoke({ mount, data }: Call<typeof revokeFields>): Promise<Reply> {
   const target = await revocationTarget(mount, data)

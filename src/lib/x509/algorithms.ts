@@ -93,9 +93,14 @@ export function spkiOf(key: KeyObject): Buffer {
  * @param spki  well-formed, as node:crypto writes it
  */
 export function keyIdentifier(spki: Uint8Array): Buffer {
+  return Buffer.from(hash('sha1', bitsOfSpki(spki), 'hex'), 'hex')
+}
+
+/** The bits of the key itself. */
+export function bitsOfSpki(spki: Uint8Array): Uint8Array {
   const algorithm = contentAt(spki, 0).from
   const bitString = contentAt(spki, contentAt(spki, algorithm).to)
-  return Buffer.from(hash('sha1', spki.subarray(bitString.from + 1, bitString.to), 'hex'), 'hex')
+  return spki.subarray(bitString.from + 1, bitString.to)
 }
 
 /** Where the content of the element at `at` begins and ends. */

@@ -109,15 +109,16 @@ export interface AccessUrls {
 }
 
 /** Where to find the issuer, its certificate lists and its OCSP responder; nothing for what is not configured. */
-export function accessExtensions({ issuing, ocsp, crl, deltaCrl }: AccessUrls): Buffer[] {
-  const made: Buffer[] = []
+export function accessExtensions({ issuing, ocsp, crl, deltaCrl }: AccessUrls): { id: string; raw: Buffer }[] {
+  const made: { id: string; raw: Buffer }[] = []
+  const add = (id: string, value: Buffer) => made.push({ id, raw: extension(id, value) })
   const access = [
     ...ocsp.map((url) => sequence(oid(oids.ocsp), implicit(6, Buffer.from(url)))),
     ...issuing.map((url) => sequence(oid(oids.caIssuers), implicit(6, Buffer.from(url)))),
   ]
-  if (access.length > 0) made.push(extension(oids.authorityInfo, sequence(...access)))
-  if (crl.length > 0) made.push(extension(oids.crlPoints, points(crl)))
-  if (deltaCrl.length > 0) made.push(extension(oids.freshestCrl, points(deltaCrl)))
+  if (access.length > 0) add(oids.authorityInfo, sequence(...access))
+  if (crl.length > 0) add(oids.crlPoints, points(crl))
+  if (deltaCrl.length > 0) add(oids.freshestCrl, points(deltaCrl))
   return made
 }
 

@@ -27,7 +27,7 @@ export interface Extension {
   raw: Buffer
 }
 
-interface Signed {
+export interface Signed {
   raw: Buffer
   toBeSigned: Buffer
   algorithm: Node

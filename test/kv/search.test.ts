@@ -78,6 +78,16 @@ test('a search follows what changes', async () => {
   assert.deepEqual(await keys(server, 'team-web'), [])
 })
 
+test('notes are found in the order of the store too, which is not that of JavaScript', async () => {
+  await using server = await startServer({ secret: true })
+  // By their bytes in this order, by their UTF-16 units in the other.
+  const names = ['\u{ff5e}', '\u{1f600}']
+  for (const name of names) {
+    await server.write(`secret/metadata/${encodeURIComponent(name)}`, { owner: 'team-signs' })
+  }
+  assert.deepEqual(await keys(server, 'signs'), names)
+})
+
 test('a caller finds what it may list or read, and by notes only what it may read', async () => {
   await using server = await start()
   const search_ = 'path "secret/search/*" { capabilities = ["list"] }\n'

@@ -54,8 +54,8 @@ export function sealPaths(services: SealServices): Path[] {
     },
     { pattern: 'rotate', sudo: true, operations: { update: rotate } },
     { pattern: 'rotate/keyring', sudo: true, operations: { update: rotate } },
-    { pattern: 'rotate/config', repeatsData: true, operations: config },
-    { pattern: 'rotate/keyring/config', repeatsData: true, operations: config },
+    { pattern: 'rotate/config', operations: config },
+    { pattern: 'rotate/keyring/config', operations: config },
   ]
 }
 

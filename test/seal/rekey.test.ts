@@ -389,6 +389,29 @@ test('a store that cannot commit keeps the old shares, and the rekey can be fini
   assert.equal(await again.barrier!.storage('area/').get('v'), 1)
 })
 
+test('after a restart the new numbers count, also where the ring was rotated before the commit was heard of', async () => {
+  const driver = await memoryDriver()
+  const seal = await Seal.open(driver, { type: 'shamir' }, new TestClock())
+  const { shares } = await seal.initialize({ ...noOptions, shares: 1, threshold: 1 })
+  await seal.submitShare(shares[0]!)
+  await seal.keys.barrier.start({ shares: 4, threshold: 3, pgpKeys: [], backup: false, requireVerification: false })
+  const transact = driver.transact.bind(driver)
+  driver.transact = async (change) => {
+    const result = await transact(change)
+    driver.transact = transact
+    await seal.keyRing!.rotate()
+    return result
+  }
+  const made = await seal.keys.barrier.submit(shares[0]!, seal.keys.barrier.status().nonce)
+  await seal.barrier!.storage('area/').put('v', 1)
+  const again = await Seal.open(driver, { type: 'shamir' }, new TestClock())
+  const { threshold, shares: count } = again.status()
+  assert.deepEqual([threshold, count], [3, 4])
+  for (const key of made!.keys.slice(1)) await again.submitShare(key)
+  assert.equal(again.keyRing!.status().term, 2)
+  assert.equal(await again.barrier!.storage('area/').get('v'), 1)
+})
+
 test('old shares open nothing, not even with an old copy of what they opened', async () => {
   const driver = await memoryDriver()
   const seal = await Seal.open(driver, { type: 'shamir' }, new TestClock())

@@ -95,6 +95,8 @@ test('the guide works by its words alone', { timeout: 280_000 }, async () => {
     assert.match(after('token revoke -self'), /password\s+opensesame/)
     assert.match(after('operator backup'), /Success! Backup made in .*\nSuccess! The backup .* is whole/)
     assert.match(after('mv /var/lib/strongroom'), /opensesame$/)
+    assert.match(after('operator rekey -verify <'), /The new keys are valid from now on, and the old ones are not/)
+    assert.match(after('operator generate-root -decode'), /Rotated key[^]*Key Term +2/)
     assert.match(journal, /SIGHUP: certificates and audit files are open anew/)
     assert.match(journal, /SIGTERM: finishing/)
     assert.doesNotMatch(journal, /opensesame|has no effect|unknown key/)

@@ -25,7 +25,7 @@ import { engines } from '#engines/registry.ts'
 import type { Core } from '#request/core.ts'
 import { Gate } from '#request/gate.ts'
 import type { Barrier } from '#seal/barrier.ts'
-import { readPgpKeys } from '#seal/pgp/keys.ts'
+import { encryptEach, readPgpKeys } from '#seal/pgp/keys.ts'
 import { Seal } from '#seal/seal.ts'
 import { drivers } from '#storage/registry.ts'
 import { barePaths } from '#sys/bare.ts'
@@ -182,7 +182,7 @@ export class StrongroomNode {
         rootTokenId,
       )
       // Before anything is committed: a token that cannot be told must not be.
-      if (pgp) rootToken = Buffer.from(await pgp.encrypt(Buffer.from(rootToken))).toString('base64')
+      if (pgp) rootToken = Buffer.from((await encryptEach([pgp], [Buffer.from(rootToken)]))[0]!).toString('base64')
     })
     if (this.#options.seal.type !== 'shamir') await this.#unsealFirst()
     return { ...result, rootToken }

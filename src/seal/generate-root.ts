@@ -4,7 +4,7 @@ import type { IssueRoot, RootGenerated, RootGeneration, RootGenerationStatus } f
 import { checkShare } from './by-shares.ts'
 import { Gathering } from './gathering.ts'
 import { type OpenSeal, prove, requiredShares } from './open-seal.ts'
-import { type PgpKey, readPgpKeys } from './pgp/keys.ts'
+import { encryptEach, type PgpKey, readPgpKeys } from './pgp/keys.ts'
 
 interface Attempt {
   gathering: Gathering
@@ -34,11 +34,16 @@ export class GenerateRoot implements RootGeneration {
   }
 
   async start({ otp, pgpKey }: { otp: string; pgpKey: string }): Promise<void> {
-    await this.#seal.exclusive(async () => {
+    const check = () => {
       if (requiredShares(this.#seal) === 0) throw refused('no recovery keys are configured: nobody could consent')
-      if (otp === '' && pgpKey === '') throw refused('otp or pgp_key parameter must be provided')
-      const [pgp] = otp === '' ? await readPgpKeys([pgpKey]) : []
       if (this.#attempt) throw refused('root generation already in progress')
+    }
+    if (otp === '' && pgpKey === '') throw refused('otp or pgp_key parameter must be provided')
+    check()
+    // Not in turn with all others: it may take long, and people may want to unseal meanwhile.
+    const [pgp] = otp === '' ? await readPgpKeys([pgpKey]) : []
+    await this.#seal.exclusive(async () => {
+      check()
       this.#attempt = { gathering: new Gathering(), otp: Buffer.from(otp), pgp }
     })
   }
@@ -95,7 +100,8 @@ export class GenerateRoot implements RootGeneration {
 }
 
 async function encrypted(pgp: PgpKey, text: string): Promise<string> {
-  return Buffer.from(await pgp.encrypt(Buffer.from(text))).toString('base64')
+  const [message] = await encryptEach([pgp], [Buffer.from(text)])
+  return Buffer.from(message!).toString('base64')
 }
 
 /** Each byte of the token with the one of the pad at its place; base64 without padding. */

@@ -75,22 +75,29 @@ export class Rekey implements Rekeying {
   }
 
   async start(asked: RekeyOptions): Promise<RekeyResult | undefined> {
+    const options = this.#fit(asked)
+    // Not in turn with all others: it may take long, and people may want to unseal meanwhile.
+    const pgp = await readPgpKeys(options.pgpKeys)
     return await this.#seal.exclusive(async () => {
-      const required = requiredShares(this.#seal)
-      if (this.#attempt) throw refused('rekey already in progress')
-      const options = this.#target.fit(asked)
-      checkOptions(options)
-      if (required === 0 && this.#target.name === 'barrier') {
-        throw refused(
-          'no recovery keys are configured: rotate the root key with sys/rotate/root, or make recovery keys',
-        )
-      }
-      const attempt = { options, pgp: await readPgpKeys(options.pgpKeys), gathering: new Gathering(), made: undefined }
+      this.#fit(asked)
+      const attempt = { options, pgp, gathering: new Gathering(), made: undefined }
       // Nobody could be asked for what does not exist yet.
-      if (required === 0) return await this.#makeShares(attempt)
+      if (requiredShares(this.#seal) === 0) return await this.#makeShares(attempt)
       this.#attempt = attempt
       return undefined
     })
+  }
+
+  /** What will be done of what was asked. @throws ApiError if nothing can be begun now */
+  #fit(asked: RekeyOptions): RekeyOptions {
+    const required = requiredShares(this.#seal)
+    if (this.#attempt) throw refused('rekey already in progress')
+    const options = this.#target.fit(asked)
+    checkOptions(options)
+    if (required === 0 && this.#target.name === 'barrier') {
+      throw refused('no recovery keys are configured: rotate the root key with sys/rotate/root, or make recovery keys')
+    }
+    return options
   }
 
   async cancel(nonce: string): Promise<void> {

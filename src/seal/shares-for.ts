@@ -1,5 +1,5 @@
 /** The shares of a key as they are handed out: plain, or each encrypted to the PGP key of its holder. */
-import type { PgpKey } from './pgp/keys.ts'
+import { encryptEach, type PgpKey } from './pgp/keys.ts'
 import { splitKey } from './shamir/shares.ts'
 
 /**
@@ -14,15 +14,10 @@ export async function sharesFor(
 ): Promise<Uint8Array[]> {
   const plain = await splitKey(key, shares, threshold)
   if (pgp.length === 0) return plain
-  const messages: Uint8Array[] = []
+  const texts = plain.map((share) => Buffer.from(Buffer.from(share).toString('hex')))
   try {
-    for (const [at, share] of plain.entries()) {
-      const hex = Buffer.from(Buffer.from(share).toString('hex'))
-      messages.push(await pgp[at]!.encrypt(hex))
-      hex.fill(0)
-    }
-    return messages
+    return await encryptEach(pgp, texts)
   } finally {
-    for (const share of plain) share.fill(0)
+    for (const each of [...plain, ...texts]) each.fill(0)
   }
 }

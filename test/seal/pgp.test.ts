@@ -1,7 +1,8 @@
 /** What is encrypted to PGP keys opens with GnuPG, and only there. */
 import assert from 'node:assert/strict'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import test, { after } from 'node:test'
-import { MAX_PGP_KEY_BYTES, readPgpKeys } from '#seal/pgp/keys.ts'
+import { encryptEach, MAX_PGP_KEY_BYTES, readPgpKeys } from '#seal/pgp/keys.ts'
 import { startServer } from '#test/server.ts'
 import { startGpg } from './gpg.ts'
 
@@ -19,7 +20,7 @@ test('GnuPG opens what was encrypted to its keys, of curves and of RSA, and nobo
   for (const name of ['ann', 'bob']) {
     const [key] = await readPgpKeys([gpg.publicKey(name)])
     assert.equal(key!.fingerprint, gpg.fingerprint(name))
-    const message = Buffer.from(await key!.encrypt(text))
+    const message = Buffer.from((await encryptEach([key!], [text]))[0]!)
     assert.ok(!message.includes(text))
     assert.equal(gpg.decrypt(message), text.toString())
     assert.throws(() => stranger.decrypt(message), /No secret key/)
@@ -35,6 +36,24 @@ test('what is no public key, or cannot encrypt, is refused before anything is do
   await assert.rejects(readPgpKeys([gpg.publicKey('signer')]), refusal(/cannot encrypt/))
   const large = Buffer.alloc(MAX_PGP_KEY_BYTES + 3).toString('base64')
   await assert.rejects(readPgpKeys([large]), refusal(/it has more than/))
+})
+
+test('keys that take long to look at keep nobody from the server, and many at once are refused', async () => {
+  for (let at = 0; at < 40; at++) gpg.run(['--quick-add-uid', 'eve', `eve${at} <eve${at}@example.com>`])
+  const slow = Array.from({ length: 30 }, () => gpg.publicKey('eve'))
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  const startedAt = performance.now()
+  const reading = readPgpKeys(slow)
+  const beside = [readPgpKeys([gpg.publicKey('ann')]), readPgpKeys([gpg.publicKey('ann')])]
+  const answers = await Promise.allSettled(beside)
+  assert.deepEqual(answers.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  const { reason } = answers.find((each) => each.status === 'rejected')!
+  assert.equal(reason.code, 'too_many_requests')
+  assert.equal((await reading).length, 30)
+  delay.disable()
+  const [tookMs, longestMs] = [performance.now() - startedAt, delay.max / 1e6]
+  assert.ok(longestMs < tookMs / 3, `of ${tookMs} ms the thread of the requests stood still for ${longestMs}`)
 })
 
 test('an initialisation tells shares and the first token to the holders of PGP keys alone', async () => {

@@ -362,6 +362,23 @@ test('new shares are told even if the ledger fails after they were made', async 
   assert.equal(await opens(server, token, done.keys.slice(1)), true)
 })
 
+test('of two that begin while their PGP keys are looked at, one does', async () => {
+  const seal = await Seal.open(await memoryDriver(), { type: 'shamir' }, new TestClock())
+  const { shares } = await seal.initialize({ ...noOptions, shares: 1, threshold: 1 })
+  await seal.submitShare(shares[0]!)
+  const { barrier, rootGeneration } = seal.keys
+  const pgpKey = gpg.publicKey('ann')
+  const options = { shares: 1, threshold: 1, pgpKeys: [pgpKey], backup: false, requireVerification: false }
+  for (const start of [() => barrier.start(options), () => rootGeneration.start({ otp: '', pgpKey })]) {
+    const answers = await Promise.allSettled([start(), start()])
+    assert.deepEqual(answers.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    const { reason } = answers.find((each) => each.status === 'rejected')!
+    assert.match(reason.message, /already in progress$/)
+  }
+  await seal.seal()
+  await assert.rejects(barrier.start(options), { code: 'sealed' })
+})
+
 test('a store that cannot commit keeps the old shares, and the rekey can be finished later', async () => {
   const driver = await memoryDriver()
   const seal = await Seal.open(driver, { type: 'shamir' }, new TestClock())

@@ -10,6 +10,7 @@ import { type HaStatusServices, haStatusPaths } from './ha-status.ts'
 import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
 import { type InternalServices, internalPaths } from './internal.ts'
 import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
+import { irrevocablePaths } from './irrevocable.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type LogServices, loggingPaths } from './logging.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
@@ -64,6 +65,7 @@ export function systemEngine(services: SystemServices): Engine {
       ...wrappingPaths(services.wrapping),
       ...auditPaths(services.auditDevices),
       ...leasePaths(services),
+      ...irrevocablePaths(services),
       ...lockedUserPaths(services),
       ...sealPaths(services),
       ...rekeyPaths(services),

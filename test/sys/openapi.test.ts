@@ -13,7 +13,6 @@ const left = [
   'in-flight-req',
   'internal/counters',
   'internal/inspect',
-  'leases/count',
   'metrics',
   'mfa',
   'namespaces',
@@ -23,8 +22,8 @@ const left = [
   'raw',
 ]
 
-/** Irrevocable leases are told elsewhere; a listing of all leases is that of a prefix which is empty. */
-const other = ['GET /sys/leases', 'GET /sys/leases/lookup/']
+/** A listing of all leases is that of a prefix which is empty. */
+const other = ['GET /sys/leases/lookup/']
 
 const isLeft = (path: string) => left.some((each) => path === `/sys/${each}` || path.startsWith(`/sys/${each}/`))
 

@@ -35,7 +35,8 @@ test('lines are JSON if asked for, in the file as well, which only its owner may
   const [line] = await program.said(/^\{.*listening on.*\}$/m)
   assert.deepEqual(Object.keys(JSON.parse(line)), ['@level', '@message', '@module', '@timestamp'])
   const file = path.join(folder.path, 'logs', 'strongroom.log')
-  assert.ok((await readFile(file, 'utf8')).includes(line))
+  // Standard error is written first.
+  await until('the line in the file', async () => (await readFile(file, 'utf8')).includes(line) || undefined)
   assert.equal((await stat(file)).mode & 0o777, 0o600)
   await rename(file, `${file}.1`)
   process.kill(program.pid, 'SIGHUP')

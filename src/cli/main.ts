@@ -18,7 +18,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) =>
 )
 
 keepCompiledCode()
-process.exitCode = await main(process.argv.slice(2))
+process.exitCode =
+  process.env['COMP_LINE'] === undefined ? await main(process.argv.slice(2)) : await suggest(process.env['COMP_LINE'])
 
 /**
  * Compiled code is kept between runs: most of the time a command takes goes into reading its own code. It lies in a
@@ -49,6 +50,16 @@ async function main(words: readonly string[]): Promise<number> {
     : await runLeaf(path, entry, words.slice(path.length))
 }
 
+/** A shell asks what could come next (`complete -C`); nothing that goes wrong may show on the line that somebody types. */
+async function suggest(line: string): Promise<number> {
+  const { complete } = await import('./complete.ts')
+  const point = Number(process.env['COMP_POINT'] ?? line.length)
+  // The shell hands over the program's name, the word at the cursor and the one before.
+  const words = await complete(Buffer.from(line).subarray(0, point).toString(), process.argv[3])
+  process.stdout.write(words.map((word) => `${word}\n`).join(''))
+  return EXIT_OK
+}
+
 async function runLeaf(path: readonly string[], leaf: Leaf, words: readonly string[]): Promise<number> {
   const { run } = await import('./run.ts')
   return await run(path, leaf, words)
@@ -57,6 +68,8 @@ async function runLeaf(path: readonly string[], leaf: Leaf, words: readonly stri
 async function explainGroup(path: readonly string[], entry: Entry, word: string | undefined): Promise<number> {
   if (path.length === 0 && /^--?(v|version)$/.test(word ?? ''))
     return await runLeaf(['version'], root.commands['version'] as Leaf, [])
+  const completion = /^--?autocomplete-(install|uninstall)$/.exec(path.length === 0 ? (word ?? '') : '')
+  if (completion) return await runLeaf(['completion'], root.commands['completion'] as Leaf, [completion[1]!])
   const { groupHelp } = await import('./help.ts')
   const asked = /^--?(h|help)$/.test(word ?? '')
   const stream = asked ? process.stdout : process.stderr

@@ -94,6 +94,10 @@ export const root: Group = {
         },
       },
     },
+    completion: {
+      about: 'Complete commands, flags and paths in a shell.',
+      load: async () => (await import('./commands/completion.ts')).completion,
+    },
     debug: {
       about: 'Gather what somebody who helps needs to see of a server.',
       load: async () => (await import('./commands/debug.ts')).debug,

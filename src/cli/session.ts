@@ -19,6 +19,7 @@ export class Told extends Error {
 export class Session {
   readonly #flags: HttpFlags
   readonly #given: ReadonlySet<string>
+  readonly #patienceMs: number | undefined
   /** What the server said besides when the last `find` found nothing, to be put behind a message. */
   absence = ''
   /** Whether a request went out without a token because there was none. */
@@ -26,9 +27,11 @@ export class Session {
   #client: Promise<Client> | undefined
   #token: string | undefined
 
-  constructor(flags: HttpFlags, given: ReadonlySet<string>) {
+  /** @param patienceMs  for one request, instead of what the environment says */
+  constructor(flags: HttpFlags, given: ReadonlySet<string>, patienceMs?: number) {
     this.#flags = flags
     this.#given = given
+    this.#patienceMs = patienceMs
   }
 
   get address(): string {
@@ -138,7 +141,7 @@ export class Session {
           serverName: text('tls-server-name', 'TLS_SERVER_NAME'),
           skipVerify: this.#given.has('tls-skip-verify') ? flags['tls-skip-verify'] : switchVariable('SKIP_VERIFY'),
         },
-        timeoutMs: timeoutMs(),
+        timeoutMs: this.#patienceMs ?? timeoutMs(),
         maxRetries: retries(),
         headers: this.#headers(),
         followRedirects: !(this.#given.has('disable-redirects')

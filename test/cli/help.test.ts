@@ -28,7 +28,7 @@ const wanted = `
   secrets/enable secrets/disable secrets/list secrets/tune secrets/move
   auth/enable auth/disable auth/list auth/tune auth/help auth/move
   audit/list audit/enable audit/disable lease/renew lease/revoke lease/lookup print/token
-  plugin/list plugin/info plugin/register plugin/deregister plugin/reload monitor debug`
+  plugin/list plugin/info plugin/register plugin/deregister plugin/reload monitor debug completion`
 
 test('there are the commands that are promised and no others', () => {
   assert.deepEqual(

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import type { ListenerOptions } from '#http/options.ts'
 import { StrongroomNode } from './compose.ts'
 import { readConfig, type ServerConfig } from './config.ts'
-import { tellChanges } from './config-changes.ts'
+import { applyChanges } from './config-changes.ts'
 import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
@@ -107,7 +107,7 @@ async function runConfigured(places: readonly string[], flagValues: FlagValues):
     const listeners = await listen(node, options)
     obeySignals(node, listeners, {
       again: () => {
-        tellChanges(places, config)
+        applyChanges(places, config, listeners)
         readLevelAgain(places)
       },
       ...(removePidFile && { last: removePidFile }),

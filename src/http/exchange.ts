@@ -37,6 +37,8 @@ const NO_HEADERS: readonly string[] = []
 
 export interface Exchanges {
   begin(request: IncomingMessage, response: ServerResponse, connection: Connection, method: string): void
+  /** For the answers from now on. */
+  setHeaders(headersFor: Options['headersFor']): void
   /** From now on every answer is the last one of its connection. */
   drain(): void
   stop(): void
@@ -105,6 +107,9 @@ export function createExchanges(handle: Handle, options: Options, open: Readonly
       connection.latest = response
       connection.running++
       begin(context, exchange)
+    },
+    setHeaders(headersFor) {
+      context.headersFor = headersFor
     },
     drain() {
       context.draining = true

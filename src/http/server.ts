@@ -8,7 +8,7 @@ import { errorBody, ProtocolError } from './errors.ts'
 import { createExchanges, type Exchanges, type Handle } from './exchange.ts'
 import { defaultLimits, type Limits, type ListenerOptions, parseAddress } from './options.ts'
 import { holdBack, type Proxied } from './proxied.ts'
-import { headersByStatus } from './response-headers.ts'
+import { headersByStatus, type ResponseHeaders } from './response-headers.ts'
 import { noteListeners, takeOver } from './rawmethods.ts'
 import { handshakeOptions, readContext } from './tls.ts'
 
@@ -26,6 +26,8 @@ export interface Listener {
   readonly address: string
   /** Read certificates again, for new connections. @throws Error and keeps the old ones if the new are no good */
   reloadTls(): Promise<void>
+  /** Other headers for the answers from now on; undefined: none. */
+  setResponseHeaders(headers: ResponseHeaders | undefined): void
 }
 
 interface Context {
@@ -77,6 +79,7 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
       return bound
     },
     reloadTls,
+    setResponseHeaders: (headers) => exchanges.setHeaders(headers && headersByStatus(headers)),
   }
 }
 

@@ -141,6 +141,13 @@ describe('what is wrong is found', () => {
   wrong('a seal without its key', 'fail', /Seal: .*NO_SUCH_VARIABLE is not set/, async () => ({
     more: 'seal "static" {\n current_key_id = "a"\n current_key = "env://NO_SUCH_VARIABLE"\n}',
   }))
+  wrong('a seal whose server does not answer', 'fail', /Seal: (?!.*not-to-be-told).*/, async ({ at, text }) => {
+    await writeFile(at('server.hcl'), text())
+    await chmod(at('server.hcl'), 0o600)
+    return {
+      more: 'seal "transit" {\n address = "http://127.0.0.1:1"\n token = "not-to-be-told"\n key_name = "k"\n mount_path = "transit/"\n}',
+    }
+  })
   wrong('an audit file that cannot be written', 'fail', /disk\/: \/nowhere is not there/, async () => ({
     more: 'audit "file" "disk" {\n options { file_path = "/nowhere/a.log" }\n}',
   }))

@@ -274,6 +274,21 @@ describe('signals', () => {
     await hup(`# nothing new\n${text}`, /SIGHUP: certificates and audit files are open anew/)
     assert.doesNotMatch(program.output, /takes effect at the next start/)
     await hup(`max_lease_ttl = "1h"\n${memory}${tcp(1)}`, /takes effect at the next start: .*listener.*, max_lease_ttl/)
+    const headers = (value: string) =>
+      `${memory}listener "tcp" {\n  address = "127.0.0.1:${port}"\n  tls_disable = true\n  custom_response_headers {\n    "default" = { "X-Site" = ["${value}"] }\n  }\n}\n`
+    const site = async () => (await sendTo(port, 'GET', 'sys/health', undefined, {})).headers['x-site']
+    assert.equal(await site(), undefined)
+    const told = program.output.split('takes effect').length
+    for (const value of ['one', 'two']) {
+      await writeFile(path.join(folder.path, 'config.hcl'), headers(value))
+      program.signal('SIGHUP')
+      await until('the new header', async () => ((await site()) === value ? true : undefined))
+    }
+    await writeFile(path.join(folder.path, 'config.hcl'), headers('bad\\n'))
+    program.signal('SIGHUP')
+    await program.said(/X-Site has no value that a header may have/)
+    assert.equal(await site(), 'two')
+    assert.equal(program.output.split('takes effect').length, told)
     await hup('storage {', /SIGHUP: the configuration cannot be read: config\.hcl:1:\d+/)
     await until('an answer', async () => sendTo(port, 'GET', 'sys/health', undefined, {}).catch(() => undefined))
   })

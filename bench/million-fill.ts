@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { StrongroomNode } from '#boot/compose.ts'
+import { Census } from '#core/quotas/census.ts'
 import { Leases } from '#core/leases/leases.ts'
 import type { Token } from '#core/tokens/token.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
@@ -130,7 +131,8 @@ class Maker {
 /** Nobody calls an engine here: these leases are made, not ended. */
 function leasesOver(storage: Storage, tokens: Tokens, clock: Clock): Leases {
   const nothing = async () => undefined
-  return new Leases({ storage, clock, tokens, revokeSecret: nothing, renewSecret: nothing })
+  const census = new Census(storage.below('quota/'), async () => [])
+  return new Leases({ storage, clock, tokens, census, revokeSecret: nothing, renewSecret: nothing })
 }
 
 async function fillNode(node: StrongroomNode, { secrets, tokens, leases }: Counts): Promise<void> {

@@ -39,6 +39,7 @@ const coreOrder = [
   'identity',
   'tokens',
   'access',
+  'quotas',
   'leases',
   'wrapping',
 ]

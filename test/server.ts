@@ -31,6 +31,7 @@ export interface Options {
   /** Keep and reuse a data folder (sqlite). */
   folder?: string
   limits?: Partial<Limits>
+  telemetry?: NodeOptions['telemetry']
   seal?: NodeOptions['seal']
   unauthedRekey?: boolean
 }
@@ -52,6 +53,7 @@ export async function startServer(options: Options = {}) {
   const node = await StrongroomNode.open({
     storage: folder === undefined ? { type: 'memory', options: {} } : { type: 'sqlite', options: { path: folder } },
     ledgerFolder,
+    ...(options.telemetry && { telemetry: options.telemetry }),
     seal: options.seal ?? { type: 'shamir' },
     unauthedRekey: options.unauthedRekey ?? true,
     defaultLeaseTtlSeconds: LEASE_SECONDS,

@@ -1,26 +1,15 @@
 /**
  * Joins the rooms: a store, its seal, and behind the barrier the core with its mounts. The only code that sees all of it.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Ledger } from '#audit/ledger/ledger.ts'
-import { auditDevices } from '#audit/registry.ts'
 import { authMethods } from '#auth/registry.ts'
-import { Audit } from '#core/audit/audit.ts'
-import { AuditDevices } from '#core/audit/devices.ts'
-import { Identity } from '#core/identity/identity.ts'
-import { Leases } from '#core/leases/leases.ts'
-import { Lockout } from '#core/lockout.ts'
-import type { RevokeAll } from '#core/mounts/departure.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Passwords } from '#core/passwords/passwords.ts'
-import { Policies } from '#core/policies/store.ts'
 import { Settings } from '#core/settings/settings.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
-import { Wrapping } from '#core/wrapping.ts'
-import { dropCubbyhole } from '#engines/cubbyhole/engine.ts'
 import { engines } from '#engines/registry.ts'
 import type { Core } from '#request/core.ts'
 import { Gate } from '#request/gate.ts'
@@ -29,9 +18,8 @@ import { encryptEach, readPgpKeys } from '#seal/pgp/keys.ts'
 import { Seal } from '#seal/seal.ts'
 import { drivers } from '#storage/registry.ts'
 import { barePaths } from '#sys/bare.ts'
-import { systemEngine } from '#sys/engine.ts'
-import { identityEngine } from '#sys/identity/engine.ts'
-import { tokenEngine } from '#sys/token/engine.ts'
+import { type InFlightServices, inFlightPath } from '#sys/in-flight.ts'
+import { type MetricsServices, metricsPath } from '#sys/metrics.ts'
 import type { Clock, Engine } from '#sdk/engine.ts'
 import type { LogLevel } from '#lib/log-level.ts'
 import { apiVersion, buildDate } from '#lib/version.ts'
@@ -40,11 +28,15 @@ import type { InitOptions, InitResult } from '#sdk/seal.ts'
 import type { Driver } from '#sdk/storage.ts'
 import { AutoUnsealing, explain } from './auto-unseal.ts'
 import { systemClock } from './clock.ts'
+import { type Cluster, newCluster } from './cluster.ts'
 import { enableDeclared } from './declared-devices.ts'
 import { Housekeeping, startFlushing, tidyMounts } from './housekeeping.ts'
-import { leaseCalls } from './lease-calls.ts'
+import { joinCore, type OwnServices } from './join.ts'
 import { ServerLog } from './log.ts'
+import { meteredDriver } from './metered-driver.ts'
 import type { NodeOptions } from './node-options.ts'
+import { Observation } from './observation.ts'
+import { defaultTelemetry, type TelemetryConfig } from './telemetry.ts'
 import { troublesOf } from './troubles.ts'
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
@@ -52,11 +44,6 @@ const DRAIN_MS = 5000
 
 const MIGRATION_PENDING =
   'entering seal migration mode: the server stays sealed until its keys are given with operator unseal -migrate'
-
-interface Cluster {
-  name: string
-  id: string
-}
 
 /** What runs only while unsealed. */
 interface Unsealed {
@@ -72,6 +59,7 @@ interface Unsealed {
 export class StrongroomNode {
   readonly gate: Gate
   readonly seal: Seal
+  readonly observation: Observation
   readonly #driver: Driver
   readonly #options: NodeOptions
   readonly #clock: Clock
@@ -86,12 +74,18 @@ export class StrongroomNode {
   })
   readonly #serverLog: ServerLog
 
-  private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock) {
+  private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock, observation: Observation) {
     this.#options = options
     this.#driver = driver
     this.#clock = clock
     this.seal = seal
     this.#serverLog = options.serverLog ?? new ServerLog()
+    this.observation = observation
+    observation.watch({
+      unsealed: () => this.#unsealed !== undefined,
+      inFlight: () => this.gate.running,
+      shared: () => seal.barrier?.shared,
+    })
     this.gate = new Gate(
       barePaths({
         clock,
@@ -108,17 +102,23 @@ export class StrongroomNode {
         troubles: () =>
           troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal, unsealing: this.#unsealing }),
       }),
+      [metricsPath(this.#reports(), 'sys/'), inFlightPath(this.#reports(), 'sys/')],
+      clock,
     )
   }
 
   static async open(options: NodeOptions): Promise<StrongroomNode> {
     const clock = options.clock ?? systemClock
-    const driver = await (await drivers[options.storage.type]()).open(options.storage.options)
+    const observation = new Observation(options.telemetry ?? defaultTelemetry, options.log)
+    const bare = await (await drivers[options.storage.type]()).open(options.storage.options)
+    const driver = meteredDriver(bare, observation.metrics)
     try {
-      const node = new StrongroomNode(options, driver, await Seal.open(driver, options.seal, clock), clock)
+      const seal = await Seal.open(driver, options.seal, clock)
+      const node = new StrongroomNode(options, driver, seal, clock, observation)
       await node.#beginUnsealing()
       return node
     } catch (error) {
+      await observation.stop()
       await driver.close()
       throw error
     }
@@ -128,6 +128,15 @@ export class StrongroomNode {
   get core(): Core {
     if (!this.#unsealed) throw new ApiError('sealed', 'Vault is sealed')
     return this.#unsealed.core
+  }
+
+  get #telemetry(): TelemetryConfig {
+    return this.#options.telemetry ?? defaultTelemetry
+  }
+
+  #reports(): MetricsServices & InFlightServices {
+    const { metrics } = this.observation
+    return { metrics, clock: this.#clock, telemetry: this.#telemetry, inFlight: () => this.gate.inFlight() }
   }
 
   #keyRing(): NonNullable<Seal['keyRing']> {
@@ -176,7 +185,7 @@ export class StrongroomNode {
     const [pgp] = options.rootTokenPgpKey ? await readPgpKeys([options.rootTokenPgpKey]) : []
     const result = await this.seal.initialize(options, async (barrier, transaction) => {
       this.#mounts(barrier, {}).setup(transaction)
-      transaction.in(barrier.storage('core/')).put<Cluster>('cluster', this.#newCluster())
+      transaction.in(barrier.storage('core/')).put<Cluster>('cluster', newCluster(this.#options.clusterName))
       rootToken = new Tokens({ storage: barrier.storage('core/token/'), clock: this.#clock }).setup(
         transaction,
         rootTokenId,
@@ -218,6 +227,7 @@ export class StrongroomNode {
     await this.seal.close()
     await this.#follow()
     await this.#driver.close()
+    await this.observation.stop()
     if (this.#temporaryFolder) await rm(this.#temporaryFolder, { recursive: true, force: true })
   }
 
@@ -260,8 +270,14 @@ export class StrongroomNode {
   }
 
   async #unseal(barrier: Barrier): Promise<Unsealed> {
-    const { core, auditTable, revokeAll } = this.#join(barrier)
-    const { audit, mounts, policies, lockout, tokens, leases } = core
+    const { core, auditTable, revokeAll } = joinCore(barrier, {
+      options: this.#options,
+      observation: this.observation,
+      own: this.#own(),
+      mountsWith: (builtin, passwords) => this.#mounts(barrier, builtin, passwords),
+      report: this.#logOf('audit', 'warn'),
+    })
+    const { audit, mounts, policies, lockout, tokens, quotas, leases } = core
     await tokens.prepare()
     await policies.setup()
     await core.settings.versions.note(apiVersion, buildDate, this.#clock.now())
@@ -284,10 +300,12 @@ export class StrongroomNode {
     const housekeeping = new Housekeeping(
       [
         { name: 'moving and disabling mounts', run: () => mounts.goOn(revokeAll), atOnce: true },
+        { name: 'counting leases', run: () => quotas.followMounts(), atOnce: true },
         { name: 'rotating the key of the barrier', run: async () => this.seal.keyRing?.rotateIfDue() },
         { name: 'checking the seal', run: () => this.seal.check(), atOnce: true },
         { name: 'removing expired policies', run: () => policies.tidy() },
         { name: 'forgetting failed log-ins', run: () => lockout.tidy(), atOnce: true },
+        { name: 'counting what is there', run: () => this.observation.countUsage(core, this.#telemetry.usageSeconds) },
         { name: 'removing expired entries', run: () => tidyMounts(mounts) },
       ],
       this.#logOf('housekeeping', 'error'),
@@ -298,65 +316,18 @@ export class StrongroomNode {
     return { barrier, core, cluster, housekeeping, flushing }
   }
 
-  /** The services behind the barrier, none of them at work yet. */
-  #join(barrier: Barrier): { core: Core; auditTable: AuditDevices; revokeAll: RevokeAll } {
-    const clock = this.#clock
-    const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
-    const policies = new Policies(barrier.storage('core/policy/'), { clock })
-    const passwords = new Passwords(barrier.storage('core/password-policy/'))
-    const settings = new Settings(barrier.storage('core/settings/'), this.#options.fixedHeaders)
-    const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
-    const lockout = new Lockout({
-      storage: barrier.storage('core/lockout/'),
-      clock,
-      ...(this.#options.userLockout && { config: this.#options.userLockout }),
-      disabled: this.#options.disableUserLockout ?? false,
-    })
-    const audit = new Audit({ report: this.#logOf('audit', 'warn') })
-    const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
-    const builtin: Record<string, Engine> = {}
-    const mounts = this.#mounts(barrier, builtin, passwords)
-    const leases = new Leases({
-      storage: barrier.storage('core/lease/'),
-      clock,
-      tokens,
-      ...leaseCalls(mounts),
-    })
-    const wrapping = new Wrapping({ storage: barrier.storage('core/wrapping/'), tokens, clock })
-    const revokeAll = (route: string) => leases.revokePrefix(route, { sync: true, force: false })
-    builtin['system'] = systemEngine({
-      mounts,
-      policies,
-      identity,
-      lockout,
-      tokens,
-      leases,
-      wrapping,
-      passwords,
-      settings,
-      auditDevices: auditTable,
-      revokeAll,
+  /** What this server itself adds to the system's own paths. */
+  #own(): OwnServices {
+    return {
+      ...this.#reports(),
       serverLog: this.#serverLog,
       barePaths: () => this.gate.bare,
       configState: () => this.#options.configState ?? {},
-      reload: { audit: () => audit.reload(), log: async () => this.#serverLog.reopen() },
       seal: () => this.sealNow(),
       keyRing: () => this.#keyRing(),
       sealKeys: this.seal.keys,
       unauthedRekey: this.#options.unauthedRekey ?? true,
-      makeRootToken: async (text) => void (await tokens.createRoot(text)),
       apiAddress: this.#options.apiAddress ?? '',
-    })
-    builtin['identity'] = identityEngine(identity)
-    builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })
-    tokens.onRevoke(async ({ cubbyhole }) => {
-      const mounted = await mounts.at('secret', 'cubbyhole')
-      if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
-    })
-    return {
-      core: { audit, mounts, policies, identity, lockout, tokens, leases, wrapping, settings, clock },
-      auditTable,
-      revokeAll,
     }
   }
 
@@ -370,13 +341,6 @@ export class StrongroomNode {
       report: this.#logOf('mounts', 'info'),
       ...(passwords && { passwords }),
     })
-  }
-
-  #newCluster(): Cluster {
-    return {
-      name: this.#options.clusterName ?? `strongroom-cluster-${randomBytes(4).toString('hex')}`,
-      id: randomUUID(),
-    }
   }
 
   /** A server that keeps nothing still has a ledger; it lies in a folder that goes with the server. */

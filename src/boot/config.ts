@@ -39,6 +39,7 @@ export interface ServerConfig {
   auditDevices: AuditStanza[]
   /** By auth method, and `all`. */
   userLockout: Stanza[]
+  telemetry: Stanza | undefined
   seal: Stanza | undefined
   /** The stanza with `disabled = "true"`: what the store is migrated from. */
   leavingSeal: Stanza | undefined
@@ -172,6 +173,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
     ledgerFolder: ledger && ledgerFolderOf(ledger, notices),
     auditDevices: blocks('audit', 2).map((block) => auditDeviceOf(block, notices)),
     userLockout: blocks('user_lockout', 1).map(stanzaOf),
+    telemetry: onlyOne(blocks('telemetry', 0).map(stanzaOf), 'telemetry'),
     seal: onlyOne(
       seals.filter((seal) => !booleanOption(seal, 'disabled')),
       'seal',
@@ -222,7 +224,7 @@ function onlyOne<T extends { at: string }>(all: readonly T[], what: string): T |
 }
 
 function stanzaOf({ labels, body, at }: Block): Stanza {
-  return { type: labels[0]!, options: optionsOf(body), at }
+  return { type: labels[0] ?? '', options: optionsOf(body), at }
 }
 
 function listenersOf(blocks: readonly Block[], files: string, notices: string[]): Stanza[] {

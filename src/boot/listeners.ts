@@ -8,6 +8,7 @@ import { forwarding, proxyProtocol } from './listener-proxies.ts'
 import { refused } from './listener-refusal.ts'
 import { tlsOptions } from './listener-tls.ts'
 import { listenerCors, responseHeaders } from './response-headers.ts'
+import { openPaths } from './telemetry.ts'
 
 /** What the file says for all listeners. */
 export interface ForAll {
@@ -25,6 +26,7 @@ export function listenerOptions(stanza: Stanza, forAll: ForAll = {}): ListenerOp
   const secure = type === 'tcp' && !booleanOption(stanza, 'tls_disable')
   const proxies = { proxyProtocol: proxyProtocol(stanza), forwarding: forwarding(stanza) }
   const cors = listenerCors(stanza)
+  const open = openPaths(stanza)
   return {
     address: addressOf(stanza),
     ...(secure && { tls: tlsOptions(stanza) }),
@@ -36,6 +38,7 @@ export function listenerOptions(stanza: Stanza, forAll: ForAll = {}): ListenerOp
     ...given('hostname', forAll.hostname),
     ...given('responseHeaders', responseHeaders(stanza)),
     ...given('crossOrigin', cors && (async () => cors)),
+    ...(open.length > 0 && { open: new Set(open) }),
     limits: {
       ...given('maxRequestBytes', wholeNumber(stanza, 'max_request_size')),
       ...given('maxJsonDepth', wholeNumber(stanza, 'max_json_depth')),

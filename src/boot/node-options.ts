@@ -5,6 +5,7 @@ import type { drivers } from '#storage/registry.ts'
 import type { Clock } from '#sdk/engine.ts'
 import type { DeclaredDevice } from './declared-devices.ts'
 import type { ServerLog } from './log.ts'
+import type { TelemetryConfig } from './telemetry.ts'
 
 export interface NodeOptions {
   storage: { type: keyof typeof drivers; options: Record<string, string> }
@@ -19,6 +20,7 @@ export interface NodeOptions {
   apiAddress?: string | undefined
   /** Enabled at unseal when they are not there. */
   auditDevices?: readonly DeclaredDevice[]
+  telemetry?: TelemetryConfig
   /** When users are locked out, by auth method; and whether they are at all. */
   userLockout?: LockoutConfig
   disableUserLockout?: boolean

@@ -14,6 +14,7 @@ export async function listen(node: StrongroomNode, options: readonly ListenerOpt
     for (const each of options) {
       const listener = createListener((incoming) => node.gate.handle(incoming), {
         log: serverLog.named('http', 'error'),
+        onAnswer: node.observation.countAnswer,
         ...each,
         // What the store says wins over the configuration; while sealed there is only the configuration.
         crossOrigin: async () => (await node.settings?.cors.rules()) ?? (await each.crossOrigin?.()),

@@ -4,6 +4,7 @@ import type { ListenerOptions } from '#http/options.ts'
 import { StrongroomNode } from './compose.ts'
 import { readConfig, type ServerConfig } from './config.ts'
 import { applyChanges } from './config-changes.ts'
+import { telemetryConfig } from './telemetry.ts'
 import { lockoutConfig, lockoutDisabled } from './config-lockout.ts'
 import { type FlagSpec, flagHelp, parseFlags } from './flags.ts'
 import { listenerOptions } from './listeners.ts'
@@ -86,6 +87,7 @@ async function runConfigured(places: readonly string[], flagValues: FlagValues):
   setUpLog(flagValues, config.scalars)
   const notices = [...config.notices]
   const userLockout = lockoutConfig(config.userLockout, notices)
+  const telemetry = telemetryConfig(config.telemetry, notices)
   const tell = serverLog.named('config', 'warn')
   for (const notice of [...notices, memoryNotice(), coreNotice()]) if (notice !== undefined) tell(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
@@ -94,6 +96,7 @@ async function runConfigured(places: readonly string[], flagValues: FlagValues):
   const node = await StrongroomNode.open({
     ...config,
     userLockout,
+    telemetry,
     disableUserLockout: lockoutDisabled(process.env),
     seal: sealConfig(config, process.env),
     log: logLine,

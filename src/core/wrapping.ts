@@ -53,6 +53,7 @@ export class Wrapping {
       numUses: 1,
       renewable: false,
       type: 'service',
+      unlimited: true,
       also: (transaction, made) => transaction.in(this.#storage).put(made.cubbyhole, kept),
     })
     return {

@@ -57,6 +57,8 @@ interface Options {
   pageHeaders?: (() => Promise<readonly string[]>) | undefined
   /** Headers that operators add to answers of a status; they win over our own. */
   headersFor?: ((status: number) => readonly string[]) | undefined
+  open?: ReadonlySet<string> | undefined
+  onAnswer?: ((status: number) => void) | undefined
 }
 
 interface Context extends Options {
@@ -219,6 +221,7 @@ async function answer(context: Context, exchange: Exchange, bytes: Buffer): Prom
     const peer = forwarding ? forwardedPeer(request.headers, connection.peer, forwarding) : connection.peer
     const incoming = toIncoming(head, bytes, peer, context.limits)
     if (redaction) incoming.redact = redaction
+    if (context.open) incoming.open = context.open
     id = incoming.id
     await together(context)
     send(context, exchange, await context.handle(incoming))
@@ -263,7 +266,8 @@ function fail(context: Context, exchange: Exchange, error: unknown, id?: string)
   // A sealed server refuses everybody who asks; that it is sealed was told when it happened.
   const isSealed = error instanceof ApiError && error.code === 'sealed'
   if (status >= 500 && !isProtocol && !isSealed) context.log('request failed', describe(error, id))
-  send(context, exchange, { status, contentType: 'application/json', body })
+  const headers = error instanceof ApiError ? error.headers : undefined
+  send(context, exchange, { status, contentType: 'application/json', body, ...(headers && { headers }) })
 }
 
 /** Class, code and place of an error. Its message may quote a secret, as those of JSON.parse do, so it stays out. */
@@ -295,6 +299,7 @@ function send(context: Context, exchange: Exchange, outgoing: Outgoing): void {
   const { response, connection } = exchange
   if (response.headersSent) return
   context.running.delete(exchange)
+  context.onAnswer?.(outgoing.status)
   if (response.destroyed) return
   const body = lineEnd(outgoing)
   // What is left of a request that is answered before its end is not worth reading.

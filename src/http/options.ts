@@ -101,6 +101,10 @@ export interface ListenerOptions {
   pageHeaders?: () => Promise<readonly string[]>
   /** Headers that operators add, by status. */
   responseHeaders?: ResponseHeaders
+  /** Paths below `/v1/` that this listener answers without a token, of those that can be. */
+  open?: ReadonlySet<string>
+  /** Told the status of every answer. */
+  onAnswer?: (status: number) => void
 }
 
 export type Address = { path: string } | { host: string | undefined; port: number }

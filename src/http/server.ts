@@ -85,7 +85,7 @@ export function createListener(handle: Handle, options: ListenerOptions): Listen
 
 function exchangeOptions(options: ListenerOptions, limits: Limits) {
   const { tls, log = () => {}, responseHeaders, ...rest } = options
-  const { forwarding, redaction, hostname, crossOrigin, pageHeaders } = rest
+  const { forwarding, redaction, hostname, crossOrigin, pageHeaders, open, onAnswer } = rest
   const headersFor = responseHeaders && headersByStatus(responseHeaders)
   return {
     limits,
@@ -97,6 +97,8 @@ function exchangeOptions(options: ListenerOptions, limits: Limits) {
     crossOrigin,
     pageHeaders,
     headersFor,
+    open,
+    onAnswer,
   }
 }
 

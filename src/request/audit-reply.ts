@@ -53,8 +53,8 @@ export async function auditRefusal(
   error: unknown,
 ): Promise<ApiError> {
   const refusal = error instanceof ApiError ? error : new ApiError('internal', 'internal error', { cause: error })
-  // Nothing more can be recorded where recording itself is what failed.
-  if (refusal.code === 'audit_failed') return refusal
+  // Nothing more can be recorded where recording itself is what failed, and nothing is to be where a rate limit refused.
+  if (refusal.code === 'audit_failed' || refusal.unrecorded) return refusal
   const request = reached.record ?? bareRecord(incoming)
   const auth = reached.auth ?? reached.token?.auditAuth ?? nobody
   const told = { at: core.clock.now(), auth, request, ...(refusal.reason !== undefined && { reason: refusal.reason }) }

@@ -38,6 +38,7 @@ export function callOf(known: Known, limit = 0): PreparedCall | undefined {
     caller: known.token && callerOf(known.token),
     token: match.path.seesToken ? incoming.token : undefined,
     remoteAddress: incoming.remoteAddress,
+    headers: headersFor(mounted.entry.config.passthrough_request_headers, incoming.headers),
     wrapped: incoming.wrapTtlSeconds !== undefined,
     rights: undefined,
     unknown: decoded.unknown,
@@ -52,6 +53,12 @@ export function policyLimit({ body }: Incoming, { paginationLimit = 0 }: Verdict
 }
 
 const none: readonly string[] = []
+const noHeaders = Object.freeze({})
+
+function headersFor(names: readonly string[] | undefined, headers: Incoming['headers']): NonNullable<Call['headers']> {
+  if (!names || names.length === 0) return noHeaders
+  return Object.fromEntries(names.map((name) => name.toLowerCase()).map((name) => [name, headers[name]]))
+}
 
 function isEmpty(body: Record<string, unknown>): boolean {
   for (const _ in body) return false

@@ -4,9 +4,11 @@ import type { Leases } from '#core/leases/leases.ts'
 import type { Lockout } from '#core/lockout.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import type { Policies } from '#core/policies/store.ts'
+import type { Quotas } from '#core/quotas/quotas.ts'
 import type { Settings } from '#core/settings/settings.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Wrapping } from '#core/wrapping.ts'
+import type { Measures } from './measure.ts'
 import type { Clock } from '#sdk/engine.ts'
 
 /** The services a request passes, joined once at unseal by main.ts. */
@@ -17,8 +19,10 @@ export interface Core {
   identity: Identity
   lockout: Lockout
   tokens: Tokens
+  quotas: Quotas
   leases: Leases
   wrapping: Wrapping
   settings: Settings
   clock: Clock
+  measures: Measures
 }

@@ -12,6 +12,11 @@ const methods: Record<Verb, string> = {
   delete: 'DELETE',
 }
 
+/** `help` is asked for by GET. */
+export function methodOf(operation: Verb | 'help'): string {
+  return operation === 'help' ? 'GET' : methods[operation]
+}
+
 export function helpReply({ mounted, match }: Routed): Reply {
   return replyOf(match ? textOf(mounted!.route, match.path) : mountHelp(mounted!))
 }

@@ -20,6 +20,8 @@ export interface Incoming {
   remotePort: number
   /** From X-Vault-Wrap-TTL, in seconds. */
   wrapTtlSeconds: number | undefined
+  /** Paths that the listener answers without a token. */
+  open?: ReadonlySet<string> | undefined
   /** What the client showed in its TLS handshake, DER, its own certificate first; nobody has verified it. */
   clientCertificates?: readonly Uint8Array[]
   /** What the listener does not tell those who need no token to ask. */

@@ -1,6 +1,6 @@
 /** Fill the slot: what was made is tracked until it ends. If that fails, it is taken back at once. */
 import type { AuditAuth } from '#sdk/audit.ts'
-import type { Grant, Reply, WrapInfo } from '#sdk/engine.ts'
+import type { AuthBlock, Grant, Reply, WrapInfo } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Answered } from './dispatch.ts'
@@ -35,12 +35,20 @@ export function keepLease(core: Core, answered: Answered): Leased | Promise<Leas
   const leased = answered as Leased
   const { reply } = answered
   if (reply.renewed) leased.leaseId = reply.renewed.leaseId
+  else if (reply.grant || reply.lease) core.quotas.learn(leased.match?.path)
   if (reply.grant) return logIn(core, leased, reply.grant)
+  if (reply.auth && leased.match?.path.makesLeases) tellOf(core, leased, reply.auth)
   return reply.lease ? fill(leased, reply.lease) : leased
 }
 
+function tellOf(core: Core, { mounted }: Leased, { token_type }: AuthBlock): void {
+  core.measures.tokenMade(mounted?.entry.type ?? '', token_type)
+}
+
 async function logIn(core: Core, leased: Leased, grant: Grant): Promise<Leased> {
-  return Object.assign(leased, await login(core, leased, grant))
+  const made = await login(core, leased, grant)
+  if (made.reply.auth) tellOf(core, leased, made.reply.auth)
+  return Object.assign(leased, made)
 }
 
 async function fill(leased: Leased, lease: NonNullable<Reply['lease']>): Promise<Leased> {

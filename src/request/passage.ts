@@ -22,6 +22,8 @@ export class Passage {
   verdict = undefined
   recording = undefined
   slot = undefined
+  place = undefined
+  limits = undefined
   reply = undefined
   leaseId = ''
   issued = undefined

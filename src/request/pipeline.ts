@@ -14,33 +14,39 @@ import type { Core } from './core.ts'
 import { dispatch } from './dispatch.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
 import { keepLease, type Leased, takeBack } from './lease.ts'
-import type { Admitted, InFlight } from './rate.ts'
+import { type Admitted, admit, type InFlight, withLimits } from './rate.ts'
 import { type Reserved, reserve } from './reserve.ts'
 import { refuseForeignNamespace, route } from './route.ts'
 import { send } from './send.ts'
 import { wrap } from './wrap.ts'
 
 export async function handle(core: Core, inFlight: InFlight, incoming: Incoming): Promise<Outgoing> {
+  const begun = process.hrtime.bigint()
   let reached: Partial<Audited> = {}
   let admitted: Admitted | undefined
+  let failure: string | undefined
   try {
     refuseForeignNamespace(incoming)
     const routed = await route(core, incoming)
     reached = routed
-    admitted = inFlight.enter(routed)
+    admitted = await admit(core, inFlight, routed)
     const known = await authenticate(core, admitted)
-    return await (known.token?.spent ? answerLast(core, known, known.token) : answer(core, known))
+    const outgoing = await (known.token?.spent ? answerLast(core, known, known.token) : answer(core, known))
+    return admitted.limits ? withLimits(outgoing, admitted.limits) : outgoing
   } catch (error) {
-    throw await auditRefusal(core, incoming, reached, error)
+    const refusal = await auditRefusal(core, incoming, reached, error)
+    failure = refusal.code
+    throw withLimits(refusal, reached.limits)
   } finally {
     if (admitted) inFlight.leave(admitted)
+    core.measures.handled(incoming, reached, begun, failure)
   }
 }
 
 async function answer(core: Core, known: Known): Promise<Outgoing> {
   const allowed = await authorize(core, known)
   const audited = await auditRequest(core, approve(allowed))
-  const leased = await carryOut(core, reserve(core, audited))
+  const leased = await carryOut(core, await reserve(core, audited))
   try {
     return send(await auditReply(core, await wrap(core, leased)))
   } catch (error) {
@@ -55,6 +61,7 @@ async function carryOut(core: Core, reserved: Reserved): Promise<Leased> {
     return await keepLease(core, await dispatch(core, reserved))
   } finally {
     reserved.slot?.release()
+    reserved.place?.()
   }
 }
 

@@ -20,6 +20,8 @@ export interface Routed {
   endpoint: Endpoint | undefined
   /** The request as audit lines tell it: one object for both lines, which the formatter knows by identity. */
   record: AuditEvent['request']
+  /** Header lines about a rate quota, set by the next stage. */
+  limits: Readonly<Record<string, string>> | undefined
 }
 
 const rootNamespace = Object.freeze({ id: 'root' })

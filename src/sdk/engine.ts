@@ -75,6 +75,8 @@ export interface Call<F extends Fields = Fields> {
   /** Only on paths that say `seesToken`. */
   token: string | undefined
   remoteAddress: string
+  /** Those that the mount is set to hand on (`passthrough_request_headers`), names in lower case. */
+  headers?: Readonly<Record<string, string | string[] | undefined>>
   /** Whether the reply will be wrapped (X-Vault-Wrap-TTL). */
   wrapped: boolean
   /** Only on paths that say `asksRights`. */
@@ -94,6 +96,8 @@ export interface Grant {
   policies: readonly string[]
   noDefaultPolicy?: boolean
   metadata: Record<string, string>
+  /** Under which the log-in was made, where the method has roles; quotas go by it. */
+  role?: string
   /** Name of the identity alias: what this caller is called by the auth method, e.g. a role id or user name. */
   alias?: { name: string; metadata?: Record<string, string> }
   ttlSeconds: number
@@ -208,6 +212,8 @@ export interface Path {
   readsOnly?: true
   /** The same of its update handlers: they only compute (encrypt, sign). What the request is told as `create` is not meant. */
   computesOnly?: true
+  /** Each of its changes makes a lease or a token, so that lease quotas keep a place for it before it is called. */
+  makesLeases?: true
   /** Takes any names in the body: none is told as unknown. */
   arbitrary?: true
   /** Tells create from update, for policies. Without it a change is always an update. */
@@ -224,6 +230,16 @@ export interface Engine {
   prepare?: (mount: Mount) => Promise<void>
   /** Auth methods: whether a token of this method may go on, with a new grant or the reason why not. */
   renew?: (call: { mount: Mount; grant: Grant }) => Promise<Grant>
+  /**
+   * Auth methods with roles: the role that a request would log in under, by its body alone and before anything of it is
+   * proven; undefined when it is no log-in or there is no such role. For quotas of roles.
+   */
+  resolveRole?: (call: {
+    mount: Mount
+    /** Below the mount. */
+    path: string
+    body: Readonly<Record<string, unknown>>
+  }) => Promise<string | undefined>
   /** Secrets engines with leases: take back, or extend, what `Reply.lease` described. */
   revokeLease?: (call: { mount: Mount; revoke: Record<string, unknown> }) => Promise<void>
   renewLease?: (call: { mount: Mount; revoke: Record<string, unknown>; ttlSeconds: number }) => Promise<void>

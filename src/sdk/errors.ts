@@ -29,17 +29,22 @@ export class ApiError extends Error {
    * of the name. `unknown` names count as the known ones do, so that nobody can tell them apart.
    */
   readonly failedLogin: 'known' | 'unknown' | undefined
+  /** Refused so early, and so often, that recording it would help whoever floods the server. */
+  readonly unrecorded: boolean
+  /** Header lines of the answer, set where it is known what they say. */
+  headers: Readonly<Record<string, string>> | undefined
 
   /** @param message  what the client reads; an empty one answers `{"errors":[]}`, as for an entry that is not there */
   constructor(
     code: ErrorCode,
     message: string,
-    options: { reason?: string; cause?: unknown; failedLogin?: 'known' | 'unknown' } = {},
+    options: { reason?: string; cause?: unknown; failedLogin?: 'known' | 'unknown'; unrecorded?: boolean } = {},
   ) {
     super(message, { cause: options.cause })
     this.code = code
     this.reason = options.reason
     this.failedLogin = options.failedLogin
+    this.unrecorded = options.unrecorded ?? false
   }
 }
 

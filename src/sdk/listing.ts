@@ -27,6 +27,18 @@ export function scanNames(storage: Storage, prefix: string, page: Page): Promise
   return gather((part) => area.keys('', part), page)
 }
 
+/** How many entries lie below `prefix`, at any depth, by their names alone. */
+export async function countNames(storage: Pick<Storage, 'keys'>, prefix: string): Promise<number> {
+  let count = 0
+  let keys: string[] = []
+  do {
+    keys = await storage.keys(prefix, { limit: PAGE, after: keys.at(-1) })
+    count += keys.length
+    await setImmediate()
+  } while (keys.length === PAGE)
+  return count
+}
+
 /** `a/b` and `a/b/` → `a/b/`, and none → none: the prefix that a listing at this path means. */
 export function folder(path: string): string {
   return path === '' || path.endsWith('/') ? path : `${path}/`

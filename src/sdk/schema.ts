@@ -18,6 +18,7 @@ export type Field = About &
   (
     | { type: 'string'; default?: string; choices?: readonly string[] }
     | { type: 'integer'; default?: number; min?: number; max?: number }
+    | { type: 'number'; default?: number }
     | { type: 'boolean'; default?: boolean }
     | { type: 'duration'; default?: number; min?: 0 }
     | { type: 'strings'; default?: readonly string[] }
@@ -32,6 +33,7 @@ export type Fields = Record<string, Field>
 interface Values {
   string: string
   integer: number
+  number: number
   boolean: boolean
   duration: number
   strings: string[]
@@ -99,6 +101,8 @@ function convert(field: Field, given: unknown): Converted {
       return toText(field.choices, given)
     case 'integer':
       return toInteger(field, given)
+    case 'number':
+      return toNumber(given)
     case 'boolean':
       return toBoolean(given)
     case 'duration':
@@ -159,6 +163,16 @@ function durationProblem(given: unknown): string {
   const text = given.trim()
   if (/[smh]$/.test(text)) return `time: invalid duration ${JSON.stringify(text)}`
   return `strconv.ParseInt: parsing ${JSON.stringify(text.replace(/d$/, ''))}: invalid syntax`
+}
+
+function toNumber(given: unknown): Converted {
+  if (given === '') return good(0)
+  const number =
+    typeof given === 'string' && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) ? Number(given) : given
+  if (typeof number === 'boolean') return good(Number(number))
+  if (typeof number === 'number' && Number.isFinite(number)) return good(number)
+  if (typeof number === 'string') return bad(`'' cannot parse value as 'float': strconv.ParseFloat: invalid syntax`)
+  return bad(`'' expected type 'float64', got unconvertible type '${goType(given)}'`)
 }
 
 function toBoolean(given: unknown): Converted {

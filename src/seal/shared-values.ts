@@ -19,6 +19,9 @@ export class SharedValues {
   readonly #maxValues: number
   readonly #maxBytes: number
   #bytes = 0
+  /** Since the server was unsealed. */
+  hits = 0
+  misses = 0
 
   constructor(limits: { values: number; bytes: number } = { values: MAX_SHARED_VALUES, bytes: MAX_SHARED_BYTES }) {
     this.#maxValues = limits.values
@@ -32,7 +35,11 @@ export class SharedValues {
   /** The slot itself, so that a value that is undefined-like (null, false) needs no second look-up. */
   get(key: string, version: number): { value: unknown } | undefined {
     const slot = this.#slots.get(key)
-    if (slot === undefined || slot.version !== version) return undefined
+    if (slot === undefined || slot.version !== version) {
+      this.misses += 1
+      return undefined
+    }
+    this.hits += 1
     slot.used = true
     return slot
   }

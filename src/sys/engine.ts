@@ -8,16 +8,21 @@ import { auditPaths } from './audit.ts'
 import { type GenerateRootServices, generateRootPaths } from './generate-root.ts'
 import { type HaStatusServices, haStatusPaths } from './ha-status.ts'
 import { type CapabilityServices, capabilityPaths } from './capabilities.ts'
+import { counterPaths } from './counters.ts'
+import { hostInfoPath } from './host-info.ts'
+import { type InFlightServices, inFlightPath } from './in-flight.ts'
 import { type InternalServices, internalPaths } from './internal.ts'
 import { type LockoutServices, lockedUserPaths } from './locked-users.ts'
 import { irrevocablePaths } from './irrevocable.ts'
 import { type LeaseServices, leasePaths } from './leases.ts'
 import { type LogServices, loggingPaths } from './logging.ts'
+import { type MetricsServices, metricsPath } from './metrics.ts'
 import { type MountServices, mountPaths } from './mounts.ts'
 import { passwordPolicyPaths } from './password-policies.ts'
 import { type PluginServices, pluginPaths } from './plugins.ts'
 import { policyPaths } from './policies.ts'
 import { type RekeyServices, rekeyPaths } from './rekey.ts'
+import { type QuotaServices, quotaPaths } from './quotas.ts'
 import { remountPaths } from './remount.ts'
 import { type StateServices, statePaths } from './state.ts'
 import { type SealServices, sealPaths } from './seal.ts'
@@ -38,7 +43,10 @@ export interface SystemServices
     HaStatusServices,
     LogServices,
     StateServices,
-    PluginServices {
+    PluginServices,
+    QuotaServices,
+    MetricsServices,
+    InFlightServices {
   auditDevices: AuditDevices
   wrapping: Wrapping
   passwords: Passwords
@@ -67,6 +75,11 @@ export function systemEngine(services: SystemServices): Engine {
       ...leasePaths(services),
       ...irrevocablePaths(services),
       ...lockedUserPaths(services),
+      ...quotaPaths(services),
+      metricsPath(services),
+      inFlightPath(services),
+      hostInfoPath(services),
+      ...counterPaths(services),
       ...sealPaths(services),
       ...rekeyPaths(services),
       ...generateRootPaths(services),

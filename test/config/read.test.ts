@@ -25,6 +25,7 @@ describe('one configuration in all its forms', () => {
     ledgerFolder: undefined,
     auditDevices: [],
     userLockout: [],
+    telemetry: undefined,
     seal: undefined,
     leavingSeal: undefined,
     defaultLeaseTtlSeconds: 3600,

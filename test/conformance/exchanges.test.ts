@@ -23,6 +23,7 @@ const complete = [
   'wrapping',
   'system_backend',
   'pki',
+  'quota',
 ]
 
 /**

@@ -8,19 +8,7 @@ import { startServer } from '#test/server.ts'
 const where = 'sys/internal/specs/openapi'
 
 /** Beginnings of paths whose operations are not claimed; decision 0016 says why. What is there in spite of it does no harm. */
-const left = [
-  'host-info',
-  'in-flight-req',
-  'internal/counters',
-  'internal/inspect',
-  'metrics',
-  'mfa',
-  'namespaces',
-  'policies/detailed',
-  'pprof',
-  'quotas',
-  'raw',
-]
+const left = ['internal/inspect', 'mfa', 'namespaces', 'policies/detailed', 'pprof', 'raw']
 
 /** A listing of all leases is that of a prefix which is empty. */
 const other = ['GET /sys/leases/lookup/']

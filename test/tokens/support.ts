@@ -1,5 +1,6 @@
 /** What the tests of tokens and leases share: the real services over a real barrier, and a clock to move. */
 import type { SecretCall } from '#core/leases/ending.ts'
+import { Census } from '#core/quotas/census.ts'
 import { Leases } from '#core/leases/leases.ts'
 import type { CreateSpec } from '#core/tokens/issue.ts'
 import type { Token } from '#core/tokens/token.ts'
@@ -43,6 +44,7 @@ export async function servicesOver<C extends Clock>(driver: Driver, barrier: Bar
     storage: barrier.storage('core/lease/'),
     clock,
     tokens,
+    census: new Census(barrier.storage('core/quota/'), async () => []),
     revokeSecret: async (call) => {
       if (fault.error) throw fault.error
       takenBack.push(call)

@@ -6,7 +6,7 @@
  */
 import type { Engine } from '#sdk/engine.ts'
 import { makeSalt } from './hashes.ts'
-import { loginPath, renew } from './login.ts'
+import { loginPath, renew, resolveRole } from './login.ts'
 import { propertyPaths } from './properties.ts'
 import { rolePaths } from './role-paths.ts'
 import { secretPaths } from './secret-paths.ts'
@@ -21,5 +21,6 @@ export const engine: Engine = {
   paths: () => paths,
   prepare: ({ storage }) => makeSalt(storage),
   renew,
+  resolveRole,
   tidy: ({ storage, clock }) => tidySecrets(storage, clock.now()),
 }

@@ -18,6 +18,7 @@ export const loginPath: Path = {
   about: 'Log in.',
   unauthenticated: true,
   loginName: ({ data }) => String(data['role_id']).trim(),
+  makesLeases: true,
   operations: { update: endpoint('Log in with a role id and a secret id.', loginFields, login) },
 }
 
@@ -47,6 +48,7 @@ async function login({ mount, data, remoteAddress }: Call<typeof loginFields>): 
   const grant: Grant = {
     ...tokenGrant(role),
     displayName: '',
+    role: role.name,
     metadata,
     alias: { name: role.role_id, metadata },
     renewable: true,
@@ -54,6 +56,22 @@ async function login({ mount, data, remoteAddress }: Call<typeof loginFields>): 
     internal: { role_name: role.name },
   }
   return { grant }
+}
+
+/** Of whoever logs in with this role id, right or wrong. */
+export async function resolveRole({
+  mount: { storage },
+  path,
+  body,
+}: {
+  mount: Mount
+  path: string
+  body: Readonly<Record<string, unknown>>
+}): Promise<string | undefined> {
+  const roleId = body['role_id']
+  if (path !== 'login' || typeof roleId !== 'string') return undefined
+  const pointer = await storage.getShared<RoleIdEntry>(roleIdKey((await hashesOf(storage)).roleId(roleId.trim())))
+  return pointer?.role
 }
 
 /**

@@ -19,6 +19,7 @@ export const loginPath: Path = {
   pattern: 'login/:username',
   about: 'Log in.',
   unauthenticated: true,
+  makesLeases: true,
   loginName: ({ data }) => String(data['username']).toLowerCase(),
   operations: { update: endpoint('Log in with a user name and a password.', loginFields, login) },
 }

@@ -5,6 +5,8 @@
  * line if none is required; where the ledger does, one that fails is told by `trouble()` and stops nobody.
  */
 import type { AuditDevice, AuditEvent } from '#sdk/audit.ts'
+import type { Counter, Sample } from '#lib/metrics/series.ts'
+import { Metrics } from '#sdk/metrics.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { Formatter, type FormatOptions } from './format.ts'
 
@@ -16,7 +18,11 @@ export interface AuditDeviceOptions extends FormatOptions {
 export interface AuditOptions {
   /** Told once when a device begins to fail and once when it works again, for the server's own log. */
   report?: (text: string) => void
+  metrics?: Metrics
 }
+
+/** Looking at the clock costs a good part of what a line costs. */
+const TIMED_ONE_IN = 7
 
 interface Sink {
   name: string
@@ -29,10 +35,21 @@ interface Sink {
 export class Audit {
   readonly #sinks = new Map<string, Sink>()
   readonly #report: (text: string) => void
+  readonly #requests: { sample: Sample; failures: Counter }
+  readonly #responses: { sample: Sample; failures: Counter }
   #all: readonly Sink[] = []
+  #recorded = 0
 
-  constructor(options: AuditOptions = {}) {
-    this.#report = options.report ?? (() => {})
+  constructor({ report, metrics = new Metrics() }: AuditOptions = {}) {
+    this.#report = report ?? (() => {})
+    this.#requests = {
+      sample: metrics.sample('audit.log_request'),
+      failures: metrics.counter('audit.log_request_failure'),
+    }
+    this.#responses = {
+      sample: metrics.sample('audit.log_response'),
+      failures: metrics.counter('audit.log_response_failure'),
+    }
   }
 
   /**
@@ -70,6 +87,24 @@ export class Audit {
    * @throws ApiError `audit_failed` when the line is not held: the caller must not go on, and must not answer
    */
   record(event: AuditEvent): Promise<void> {
+    const { sample } = event.type === 'request' ? this.#requests : this.#responses
+    this.#recorded += 1
+    // Odd, so that both kinds of lines have their turn though they come in pairs.
+    if (this.#recorded % TIMED_ONE_IN === 0) return this.#timed(event, sample)
+    sample.skip()
+    return this.#record(event)
+  }
+
+  async #timed(event: AuditEvent, sample: Sample): Promise<void> {
+    const begun = process.hrtime.bigint()
+    try {
+      await this.#record(event)
+    } finally {
+      sample.add(Number(process.hrtime.bigint() - begun) / 1e6)
+    }
+  }
+
+  #record(event: AuditEvent): Promise<void> {
     const sinks = this.#all
     return sinks.length === 1 ? this.#write(sinks[0]!, event) : this.#writeAll(sinks, event)
   }
@@ -91,6 +126,8 @@ export class Audit {
     try {
       await sink.device.write(sink.formatter.line(event))
     } catch (error) {
+      const { failures } = event.type === 'request' ? this.#requests : this.#responses
+      failures.add()
       const text = error instanceof Error ? error.message : String(error)
       if (sink.failure === undefined) this.#report(`audit device ${sink.name} failed: ${text}`)
       sink.failure = text

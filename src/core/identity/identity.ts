@@ -12,7 +12,7 @@ import { identityExpander, type TemplateSubject } from '#core/policies/template.
 import { rfc3339 } from '#lib/time.ts'
 import type { Clock } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
-import { listNames } from '#sdk/listing.ts'
+import { countNames, listNames } from '#sdk/listing.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
 
 export interface AliasEntry {
@@ -106,6 +106,10 @@ export class Identity {
 
   async ids(page: Page = {}): Promise<string[]> {
     return listNames(this.#storage, 'entity/', page)
+  }
+
+  async count(): Promise<number> {
+    return await countNames(this.#storage, 'entity/')
   }
 
   async aliasIds(page: Page = {}): Promise<string[]> {

@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Clock } from '#sdk/engine.ts'
-import type { Storage } from '#sdk/storage.ts'
+import type { Storage, StorageTransaction } from '#sdk/storage.ts'
 import { endNow, forget, postpone } from './changes.ts'
-import { parseDueKey, type Pointer, type SecretLease } from './entry.ts'
+import { parseDueKey, pathIn, type Pointer, type SecretLease } from './entry.ts'
 import { tokenOfLease, tokensBelow } from './of-tokens.ts'
 
 /** Read and ended together. */
@@ -25,6 +25,17 @@ export interface SecretCall {
   revoke: Record<string, unknown>
 }
 
+/** Within the transaction in which a lease comes (1) or is gone (-1). */
+export type CountLease = (transaction: StorageTransaction, leaseId: string, path: string, step: 1 | -1) => Promise<void>
+
+export interface EndingOptions {
+  storage: Storage
+  clock: Clock
+  tokens: Tokens
+  revokeSecret: (call: SecretCall) => Promise<void>
+  count: CountLease
+}
+
 export interface RevokeOptions {
   /** Wait until it is done; true unless said otherwise. */
   sync?: boolean
@@ -37,12 +48,14 @@ export class Ending {
   readonly #clock: Clock
   readonly #tokens: Tokens
   readonly #revokeSecret: (call: SecretCall) => Promise<void>
+  readonly #count: CountLease
 
-  constructor(storage: Storage, clock: Clock, tokens: Tokens, revokeSecret: (call: SecretCall) => Promise<void>) {
+  constructor({ storage, clock, tokens, revokeSecret, count }: EndingOptions) {
     this.#storage = storage
     this.#clock = clock
     this.#tokens = tokens
     this.#revokeSecret = revokeSecret
+    this.#count = count
   }
 
   /**
@@ -138,8 +151,10 @@ export class Ending {
       for (const { leaseId, failure } of tried) {
         const current = await transaction.get<SecretLease>(`id/${leaseId}`)
         if (!current) continue
-        if (failure === undefined || force) forget(transaction, leaseId, current)
-        else postpone(transaction, leaseId, current, nowMs, failure)
+        if (failure === undefined || force) {
+          forget(transaction, leaseId, current)
+          await this.#count(transaction, leaseId, pathIn(leaseId), -1)
+        } else postpone(transaction, leaseId, current, nowMs, failure)
       }
     })
     return tried.map(({ failure }) => failure).filter((failure) => failure !== undefined)

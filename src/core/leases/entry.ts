@@ -33,6 +33,11 @@ export function parseDueKey(key: string): { dueAtMs: number; kind: 't' | 's'; na
   return { dueAtMs: Number(key.slice(4, 18)), kind: key[19] === 't' ? 't' : 's', name: key.slice(20) }
 }
 
+/** The path of the request that made it, without a slash at its end. */
+export function pathIn(leaseId: string): string {
+  return leaseId.slice(0, leaseId.lastIndexOf('/'))
+}
+
 export function nameOf(leaseId: string): string {
   return hash('sha256', leaseId, 'base64url')
 }

@@ -9,6 +9,7 @@
  *   owner/<accessor>/<hash>           Pointer: what ends with a token
  *   stuck/<hash>                      Pointer: given up after MAX_ATTEMPTS, shown to operators
  */
+import type { Census } from '#core/quotas/census.ts'
 import { randomBase62 } from '#core/tokens/ids.ts'
 import type { Expiring } from '#core/tokens/expiry.ts'
 import type { Token } from '#core/tokens/token.ts'
@@ -16,12 +17,13 @@ import type { Tokens } from '#core/tokens/tokens.ts'
 import { effectiveTtl, secondsLeft } from '#core/tokens/ttl.ts'
 import type { Clock, MountSettings, Reply } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
+import { countNames } from '#sdk/listing.ts'
 import { MAX_PAGE, type Page, type Storage, type StorageTransaction } from '#sdk/storage.ts'
 import { capped, checkRenewable, putDue } from './changes.ts'
-import { Ending, type RevokeOptions, type SecretCall } from './ending.ts'
-import { dueKey, nameOf, type Pointer, type SecretLease } from './entry.ts'
+import { type CountLease, Ending, type RevokeOptions, type SecretCall } from './ending.ts'
+import { dueKey, nameOf, pathIn, type Pointer, type SecretLease } from './entry.ts'
 import { listBelow, tokenOfLease, tokensBelow } from './of-tokens.ts'
-import { eachKey, tidy } from './pages.ts'
+import { eachKey, leaseSource, tidy } from './pages.ts'
 import { Worker } from './worker.ts'
 
 /** Requests that may be making something at the same time. */
@@ -41,6 +43,8 @@ export interface LeaseOptions {
   /** Find the mount and let its engine take back what it made. Must not mind if that is gone already. */
   revokeSecret: (call: SecretCall) => Promise<void>
   renewSecret: (call: SecretCall & { ttlSeconds: number }) => Promise<void>
+  /** Who counts leases of secrets, beside those of tokens. */
+  census: Census
 }
 
 export interface LeaseMount {
@@ -78,13 +82,17 @@ export class Leases {
   readonly #ending: Ending
   readonly #renewSecret: LeaseOptions['renewSecret']
   readonly #worker: Worker
+  readonly #count: CountLease
   #openSlots = 0
 
-  constructor({ storage, clock, tokens, revokeSecret, renewSecret }: LeaseOptions) {
+  constructor({ storage, clock, tokens, revokeSecret, renewSecret, census }: LeaseOptions) {
     this.#storage = storage
     this.#clock = clock
     this.#tokens = tokens
-    this.#ending = new Ending(storage, clock, tokens, revokeSecret)
+    const source = census.addSource(leaseSource(storage))
+    this.#count = (transaction, key, path, step) =>
+      census.change(transaction, source, { key, path, role: undefined }, step, true)
+    this.#ending = new Ending({ storage, clock, tokens, revokeSecret, count: this.#count })
     this.#renewSecret = renewSecret
     this.#worker = new Worker(clock, () => this.round())
     tokens.indexExpiry({ change: (...change) => this.#indexToken(...change) })
@@ -237,6 +245,15 @@ export class Leases {
     return count
   }
 
+  /** Leases of secrets, by their names alone. */
+  async countSecrets(): Promise<number> {
+    return await countNames(this.#storage, 'id/')
+  }
+
+  async countIrrevocable(): Promise<number> {
+    return await countNames(this.#storage, 'stuck/')
+  }
+
   /** Leases that could not be taken back, with what was said last. */
   async irrevocable(page: Page = {}): Promise<{ leaseId: string; error: string }[]> {
     const found: { leaseId: string; error: string }[] = []
@@ -306,6 +323,7 @@ export class Leases {
           reason: 'the token ended while this was made for it',
         })
       }
+      await this.#count(transaction, leaseId, pathIn(leaseId), 1)
       putDue(transaction, leaseId, entry, dueAtMs)
       if (owner !== undefined) transaction.put<Pointer>(`owner/${owner}/${nameOf(leaseId)}`, { lease: leaseId })
     })

@@ -1,8 +1,9 @@
 /** Walks over many entries, a page in memory at a time; between two pages others have their turn. */
 import { setImmediate } from 'node:timers/promises'
+import type { LeaseSource } from '#core/quotas/census.ts'
 import type { Tokens } from '#core/tokens/tokens.ts'
 import type { Storage } from '#sdk/storage.ts'
-import { parseDueKey, type Pointer } from './entry.ts'
+import { parseDueKey, pathIn, type Pointer } from './entry.ts'
 
 const PAGE = 1000
 
@@ -15,6 +16,20 @@ export async function eachKey(storage: Storage, prefix: string, visit: (key: str
     after = keys.at(-1)
     await setImmediate()
   } while (keys.length === PAGE)
+}
+
+/** All leases of secrets, for those who count them. Their paths are in their keys. */
+export function leaseSource(storage: Storage): LeaseSource {
+  return {
+    async page(transaction, after, limit) {
+      const here = transaction.in(storage)
+      const keys = await here.keys('id/', { limit, ...(after !== '' && { after: `id/${after}` }) })
+      return keys.map((each) => {
+        const key = each.slice('id/'.length)
+        return { key, path: pathIn(key), role: undefined }
+      })
+    },
+  }
 }
 
 /** Remove entries that point nowhere. None should be; a restored backup may bring some. */

@@ -17,8 +17,25 @@ export interface ExpiryIndex {
   change(transaction: StorageTransaction, before: Expiring | undefined, after: Expiring | undefined): void
 }
 
+/**
+ * Told of every token with a lease that comes or goes, within the transaction; `limited`: it must not come when there are
+ * too many, and what is thrown then passes through.
+ */
+export type LeaseCounter = (
+  transaction: StorageTransaction,
+  id: string,
+  entry: Readonly<TokenEntry>,
+  step: 1 | -1,
+  limited: boolean,
+) => Promise<void>
+
 export class Expiry {
   index: ExpiryIndex | undefined
+  counter: LeaseCounter | undefined
+
+  async count(...[transaction, id, entry, step, limited]: Parameters<LeaseCounter>): Promise<void> {
+    if (this.counter && hasLease(entry)) await this.counter(transaction, id, entry, step, limited)
+  }
 
   change(
     transaction: StorageTransaction,

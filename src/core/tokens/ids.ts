@@ -1,5 +1,6 @@
 /** Names: random ones of tokens and leases, and the ones that tokens have inside. */
 import { createHmac, randomBytes } from 'node:crypto'
+import { ApiError } from '#sdk/errors.ts'
 
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 /** The largest multiple of 62 below 256. Bytes from there on are thrown away, since they would favour some letters. */
@@ -31,6 +32,7 @@ export function newServiceToken(length: number = ROOT_TOKEN_LENGTHS[0]): string 
 }
 
 const NAME_LETTERS = 24
+const MAX_CUSTOM_ID_BYTES = 256
 
 /**
  * The name of a token inside, and its accessor: a keyed hash of it in letters (HMAC-SHA256). A byte makes a letter though
@@ -45,4 +47,18 @@ export function tokenName(salt: Buffer, token: string): string {
 
 export function isTokenName(text: string): boolean {
   return /^[0-9A-Za-z]{24}$/.test(text)
+}
+
+/** @throws ApiError `invalid_request` for what an operator may not name a token */
+export function checkCustomId(id: string): void {
+  if (id.startsWith('s.') || id.startsWith(SERVICE_PREFIX)) {
+    throw new ApiError(
+      'invalid_request',
+      `custom token ID cannot have the '${id.startsWith('s.') ? 's.' : SERVICE_PREFIX}' prefix`,
+    )
+  }
+  if (id.includes('.')) throw new ApiError('invalid_request', `custom token ID cannot have a '.' in the value`)
+  if (id === '' || Buffer.byteLength(id) > MAX_CUSTOM_ID_BYTES) {
+    throw new ApiError('invalid_request', `custom token ID must have 1 to ${MAX_CUSTOM_ID_BYTES} bytes`)
+  }
 }

@@ -34,6 +34,8 @@ export interface CreateSpec {
   /** Accessor of the auth mount and its grant, for a log-in. */
   mount?: string
   grant?: Grant
+  /** Made whatever quotas say, though it counts: what waits behind a wrapping token was made within them. */
+  unlimited?: true
   /** Further writes of the same transaction. May run more than once. */
   also?: (transaction: StorageTransaction, token: Token) => void
 }

@@ -138,6 +138,7 @@ export class Revocation {
     transaction.delete(`id/${id}`)
     if (entry.parent !== undefined) transaction.delete(`child/${entry.parent}/${id}`)
     this.#expiry.change(transaction, id, entry, undefined)
+    await this.#expiry.count(transaction, id, entry, -1, false)
     const mark: GoneEntry = entry.cubbyhole === undefined ? {} : { cubbyhole: entry.cubbyhole }
     transaction.put(`gone/${id}`, mark)
   }

@@ -14,10 +14,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
+import { countNames } from '#sdk/listing.ts'
 import type { Page, Storage, StorageTransaction } from '#sdk/storage.ts'
 import { BATCH_PREFIX, BatchTokens, MAX_BATCH_BYTES } from './batch.ts'
-import { Expiry, type ExpiryIndex } from './expiry.ts'
-import { isTokenName, newServiceToken, SERVICE_PREFIX, tokenName } from './ids.ts'
+import { Expiry, type ExpiryIndex, type LeaseCounter } from './expiry.ts'
+import { checkCustomId, isTokenName, newServiceToken, tokenName } from './ids.ts'
 import { type CreateSpec, entryOf, type Issued, type Login, loginSpec, ROOT_SPEC } from './issue.ts'
 import { type RevokeListener, Revocation } from './revocation.ts'
 import { endOf, isAlive, makeToken, newCubbyhole, SPENT, type Token, type TokenEntry } from './token.ts'
@@ -26,7 +27,6 @@ import { effectiveTtl, type RenewLimits } from './ttl.ts'
 /** Lookups walk up this far at most. */
 export const MAX_GENERATIONS = 256
 const MAX_TOKEN_BYTES = MAX_BATCH_BYTES
-const MAX_CUSTOM_ID_BYTES = 256
 const MAX_CACHED_TOKENS = 10_000
 const PAGE = 1000
 /** How long the request that took the last use may take before the rest of the token is cleaned up under it. */
@@ -90,6 +90,11 @@ export class Tokens {
   /** Who keeps the order of expiry; told within the transaction that changes a token. */
   indexExpiry(index: ExpiryIndex): void {
     this.#expiry.index = index
+  }
+
+  /** Who counts leases. */
+  countLeases(counter: LeaseCounter): void {
+    this.#expiry.counter = counter
   }
 
   /** What else ends with a token. May be called more than once for one, and must not mind. */
@@ -174,6 +179,7 @@ export class Tokens {
       }
       transaction.put(`id/${id}`, entry)
       this.#expiry.change(transaction, id, undefined, entry)
+      await this.#expiry.count(transaction, id, entry, 1, spec.unlimited !== true)
       spec.also?.(transaction, token)
     })
     return { text, token, warnings: [] }
@@ -220,6 +226,26 @@ export class Tokens {
         if (entry) yield { id: key.slice('id/'.length), entry }
       }
     } while (keys.length === PAGE)
+  }
+
+  /** Some of all there are, in the order of their names, as part of a transaction. Fewer than `limit`: the last ones. */
+  async page(
+    transaction: StorageTransaction,
+    after: string,
+    limit: number,
+  ): Promise<{ id: string; entry: Readonly<TokenEntry> }[]> {
+    const here = transaction.in(this.#storage)
+    const found: { id: string; entry: Readonly<TokenEntry> }[] = []
+    for (const key of await here.keys('id/', { limit, ...(after !== '' && { after: `id/${after}` }) })) {
+      const entry = await here.get<TokenEntry>(key)
+      if (entry) found.push({ id: key.slice('id/'.length), entry })
+    }
+    return found
+  }
+
+  /** Service tokens there are, by their names alone. */
+  async count(): Promise<number> {
+    return await countNames(this.#storage, 'id/')
   }
 
   async accessors(page?: Page): Promise<string[]> {
@@ -364,19 +390,6 @@ export class Tokens {
 async function isTaken(transaction: StorageTransaction, id: string): Promise<boolean> {
   const [token, remains] = await Promise.all([transaction.get(`id/${id}`), transaction.get(`gone/${id}`)])
   return token !== undefined || remains !== undefined
-}
-
-function checkCustomId(id: string): void {
-  if (id.startsWith('s.') || id.startsWith(SERVICE_PREFIX)) {
-    throw new ApiError(
-      'invalid_request',
-      `custom token ID cannot have the '${id.startsWith('s.') ? 's.' : SERVICE_PREFIX}' prefix`,
-    )
-  }
-  if (id.includes('.')) throw new ApiError('invalid_request', `custom token ID cannot have a '.' in the value`)
-  if (id === '' || Buffer.byteLength(id) > MAX_CUSTOM_ID_BYTES) {
-    throw new ApiError('invalid_request', `custom token ID must have 1 to ${MAX_CUSTOM_ID_BYTES} bytes`)
-  }
 }
 
 function freezeEntry(entry: TokenEntry): Readonly<TokenEntry> {

@@ -26,6 +26,8 @@ function typeOf(field: Field): Schema {
   switch (field.type) {
     case 'string':
       return { type: 'string', ...(field.choices && { enum: field.choices }) }
+    case 'number':
+      return { type: 'number', format: 'float' }
     case 'integer':
       return {
         type: 'integer',

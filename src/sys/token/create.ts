@@ -51,11 +51,13 @@ export function createPaths(services: TokenServices): Path[] {
     {
       pattern: 'create',
       seesToken: true,
+      makesLeases: true,
       operations: { update: endpoint('Make a token.', createFields, (call) => create(services, call, false)) },
     },
     {
       pattern: 'create-orphan',
       seesToken: true,
+      makesLeases: true,
       operations: {
         update: endpoint('Make a token without a parent.', createFields, (call) => create(services, call, true)),
       },
@@ -63,6 +65,7 @@ export function createPaths(services: TokenServices): Path[] {
     {
       pattern: 'create/:role_name',
       seesToken: true,
+      makesLeases: true,
       operations: {
         update: endpoint('Make a token as a role says.', roleCreateFields, async (call) => {
           const entry = await roleOf(call.mount, call.data.role_name)

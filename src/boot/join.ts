@@ -1,0 +1,99 @@
+/** The services behind the barrier, joined to each other and to the system's own paths; none of them at work yet. */
+import { auditDevices } from '#audit/registry.ts'
+import { Audit } from '#core/audit/audit.ts'
+import { AuditDevices } from '#core/audit/devices.ts'
+import { Identity } from '#core/identity/identity.ts'
+import { Leases } from '#core/leases/leases.ts'
+import { Lockout } from '#core/lockout.ts'
+import type { RevokeAll } from '#core/mounts/departure.ts'
+import type { Mounts } from '#core/mounts/mounts.ts'
+import { Passwords } from '#core/passwords/passwords.ts'
+import { Policies } from '#core/policies/store.ts'
+import { Quotas } from '#core/quotas/quotas.ts'
+import { Settings } from '#core/settings/settings.ts'
+import { Tokens } from '#core/tokens/tokens.ts'
+import { Wrapping } from '#core/wrapping.ts'
+import { dropCubbyhole } from '#engines/cubbyhole/engine.ts'
+import type { Core } from '#request/core.ts'
+import { Measures } from '#request/measure.ts'
+import type { Barrier } from '#seal/barrier.ts'
+import { type SystemServices, systemEngine } from '#sys/engine.ts'
+import { identityEngine } from '#sys/identity/engine.ts'
+import { tokenEngine } from '#sys/token/engine.ts'
+import type { Engine } from '#sdk/engine.ts'
+import { leaseCalls } from './lease-calls.ts'
+import type { ServerLog } from './log.ts'
+import type { NodeOptions } from './node-options.ts'
+import type { Observation } from './observation.ts'
+
+/** What the server itself adds to the system's own paths: its seal, its log, how it is reached. */
+export type OwnServices = Pick<
+  SystemServices,
+  | 'metrics'
+  | 'clock'
+  | 'telemetry'
+  | 'inFlight'
+  | 'barePaths'
+  | 'configState'
+  | 'seal'
+  | 'keyRing'
+  | 'sealKeys'
+  | 'unauthedRekey'
+  | 'apiAddress'
+> & { serverLog: ServerLog }
+
+interface Surroundings {
+  options: NodeOptions
+  observation: Observation
+  own: OwnServices
+  /** @param builtin  filled when everything else is there */
+  mountsWith: (builtin: Record<string, Engine>, passwords: Passwords) => Mounts
+  /** Of audit devices, for the server's own log. */
+  report: (text: string) => void
+}
+
+export function joinCore(
+  barrier: Barrier,
+  { options, observation, own, mountsWith, report }: Surroundings,
+): { core: Core; auditTable: AuditDevices; revokeAll: RevokeAll } {
+  const { clock, serverLog } = own
+  const { metrics } = observation
+  const tokens = new Tokens({ storage: barrier.storage('core/token/'), clock })
+  const policies = new Policies(barrier.storage('core/policy/'), { clock })
+  const passwords = new Passwords(barrier.storage('core/password-policy/'))
+  const settings = new Settings(barrier.storage('core/settings/'), options.fixedHeaders)
+  const identity = new Identity({ storage: barrier.storage('core/identity/'), clock })
+  const lockout = new Lockout({
+    storage: barrier.storage('core/lockout/'),
+    clock,
+    ...(options.userLockout && { config: options.userLockout }),
+    disabled: options.disableUserLockout ?? false,
+  })
+  const audit = new Audit({ report, metrics })
+  const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
+  const builtin: Record<string, Engine> = {}
+  const mounts = mountsWith(builtin, passwords)
+  const quotas = new Quotas({ storage: barrier.storage('core/quota/'), clock, mounts, tokens, metrics })
+  const storage = barrier.storage('core/lease/')
+  const leases = new Leases({ census: quotas.census, storage, clock, tokens, ...leaseCalls(mounts) })
+  const wrapping = new Wrapping({ storage: barrier.storage('core/wrapping/'), tokens, clock })
+  const revokeAll = (route: string) => leases.revokePrefix(route, { sync: true, force: false })
+  const services = { mounts, policies, identity, lockout, tokens, quotas, leases, wrapping, settings }
+  builtin['system'] = systemEngine({
+    ...own,
+    ...services,
+    passwords,
+    auditDevices: auditTable,
+    revokeAll,
+    reload: { audit: () => audit.reload(), log: async () => serverLog.reopen() },
+    makeRootToken: async (text) => void (await tokens.createRoot(text)),
+  })
+  builtin['identity'] = identityEngine(identity)
+  builtin['token'] = tokenEngine({ tokens, leases, policies, mounts, identity })
+  tokens.onRevoke(async ({ cubbyhole }) => {
+    const mounted = await mounts.at('secret', 'cubbyhole')
+    if (mounted && cubbyhole !== '') await dropCubbyhole(mounted.mount.storage, cubbyhole)
+  })
+  const measures = new Measures(metrics, observation.tracing)
+  return { core: { ...services, audit, clock, measures }, auditTable, revokeAll }
+}

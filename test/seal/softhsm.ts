@@ -1,5 +1,6 @@
 /** A token in software (Debian's softhsm2), of which each test has its own. For tests only. */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -24,17 +25,15 @@ export async function makeToken(folder: string, label = 'strongroom'): Promise<R
   return env
 }
 
-/** An AES key that is known outside of the token as well. */
-export async function importAes(
-  env: Record<string, string>,
-  folder: string,
-  label: string,
-  key: Buffer,
-): Promise<void> {
+/** @returns an AES key that is in the token, and known outside of it as well */
+export async function importAes(env: Record<string, string>, folder: string, label: string): Promise<Buffer> {
+  // The tool reads the file as a line of text, so no byte of the key may be the end of one.
+  const key = Buffer.from(randomBytes(32).map((byte) => byte | 0x10))
   const file = path.join(folder, `${label}.bin`)
   await writeFile(file, key)
   const args = ['--import', file, '--aes', '--token', 'strongroom', '--label', label, '--id', 'a2', '--pin', PIN]
   await run('softhsm2-util', args, { env: { ...process.env, ...env }, timeout: PATIENCE_MS })
+  return key
 }
 
 /** A pair of RSA keys, made outside and put into the token. */

@@ -8,8 +8,8 @@
  *       key_label   = "strongroom-root"
  *     }
  *
- * Each call runs in a process of its own (program.ts). A PIN that the token refused is not tried again: tokens lock themselves
- * after some wrong ones.
+ * Each call runs in a process of its own (program.ts). A PIN that the token refused is not tried again before the next start:
+ * tokens lock themselves after some wrong ones.
  */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -106,7 +106,12 @@ class Pkcs11Unseal implements AutoUnseal {
     }
     const reason = `${action}: ${reply.call === undefined ? '' : `${reply.call}: `}${reply.result}`
     if (reply.call !== 'C_Login') throw failing(KIND, 'the token refuses or cannot be asked', reason)
-    this.#refusedPin = unusable(KIND, `the token refuses the PIN (${reply.result}); it is not tried again`)
+    // No reason to end: whoever restarts a server that ended would have it tried again, and again.
+    this.#refusedPin = failing(
+      KIND,
+      'the token refuses the PIN, which is not tried again before the next start',
+      reason,
+    )
     throw this.#refusedPin
   }
 }

@@ -83,5 +83,6 @@ test('looking for what cannot be found ends in time and lets others have their t
   const timer = setInterval(() => turns++, 5)
   await assert.rejects(generatePassword(impossible, Date.now() + 300), /timed out/)
   clearInterval(timer)
-  assert.ok(turns > 10, `${turns} turns`)
+  // None at all while something blocks; a busy machine gives fewer than the sixty of a quiet one.
+  assert.ok(turns > 2, `${turns} turns`)
 })

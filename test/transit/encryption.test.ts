@@ -112,6 +112,12 @@ test('keys for signing neither encrypt nor decrypt, and RSA takes no associated 
   ])
   await server.write('transit/keys/rsa', { type: 'rsa-2048' })
   const answer = await server.write('transit/encrypt/rsa', { plaintext: 'b25l', associated_data: 'b25l' })
+  const long = await server.write('transit/encrypt/rsa', { plaintext: Buffer.alloc(191).toString('base64') })
+  assert.deepEqual([long.status, long.body.errors], [400, ['crypto/rsa: message too long for RSA key size']])
+  assert.equal(
+    (await server.write('transit/encrypt/rsa', { plaintext: Buffer.alloc(190).toString('base64') })).status,
+    200,
+  )
   assert.deepEqual(answer.body.errors, ['[0].associated_data provided for non-AEAD cipher suite rsa-2048'])
 })
 

@@ -8,8 +8,10 @@ import { base64, startTransit } from './support.ts'
 
 test('keys and all they sealed outlive a restart, and no key stands in the data folder', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'strongroom-test-transit-'))
+  let running: { stop(options: { keep: true }): Promise<void> } | undefined
   try {
     const before = await startTransit({ storage: 'sqlite', folder })
+    running = before
     await before.write('transit/keys/app', { exportable: true, derived: true })
     await before.write('transit/keys/sig', { type: 'ecdsa-p256', exportable: true })
     await before.write('transit/keys/app/rotate', {})
@@ -22,6 +24,7 @@ test('keys and all they sealed outlive a restart, and no key stands in the data 
       (await before.read('transit/export/signing-key/sig?format=der')).body.data.keys['1'] as string,
     ]
     const { unsealKey, root } = before
+    running = undefined
     await before.stop({ keep: true })
 
     for (const name of await readdir(folder)) {
@@ -38,6 +41,7 @@ test('keys and all they sealed outlive a restart, and no key stands in the data 
     assert.deepEqual(verified.body.data, { valid: true })
     assert.equal((await after.read('transit/keys/app')).body.data.latest_version, 2)
   } finally {
+    await running?.stop({ keep: true })
     await rm(folder, { recursive: true, force: true })
   }
 })

@@ -54,3 +54,26 @@ test('a key that cannot be rotated does not keep the others, and is told', async
   await assert.rejects(tidyMounts(server.node.core.mounts), /transit\/: keys that could not be rotated: a: /)
   assert.equal((await server.read('transit/keys/b')).body.data.latest_version, 2)
 })
+
+test('which keys rotate is known without reading all, whichever way they came and went', async () => {
+  await using server = await startTransit()
+  const mount = (await server.node.core.mounts.at('secret', 'transit'))!.mount
+  const rotating = () => mount.storage.list('rotating/')
+  await server.write('transit/keys/a', { auto_rotate_period: '1h', exportable: true, allow_plaintext_backup: true })
+  await server.write('transit/keys/b', { exportable: true, allow_plaintext_backup: true })
+  assert.deepEqual(await rotating(), ['a'])
+  await server.write('transit/keys/b/config', { auto_rotate_period: '2h' })
+  await server.write('transit/keys/a/config', { auto_rotate_period: 0, deletion_allowed: true })
+  await server.write('transit/keys/a/rotate', {})
+  assert.deepEqual(await rotating(), ['b'])
+  const { backup } = (await server.read('transit/backup/b')).body.data
+  await server.write('transit/restore/c', { backup })
+  await server.write('transit/restore/a', { backup, force: true })
+  assert.deepEqual(await rotating(), ['a', 'b', 'c'])
+  await server.write('transit/keys/d', { exportable: true, allow_plaintext_backup: true })
+  const { backup: still } = (await server.read('transit/backup/d')).body.data
+  await server.write('transit/restore/b', { backup: still, force: true })
+  await server.write('transit/keys/c/config', { deletion_allowed: true })
+  await server.delete('transit/keys/c')
+  assert.deepEqual(await rotating(), ['a'])
+})

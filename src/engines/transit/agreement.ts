@@ -12,6 +12,7 @@ import {
   nameField,
   newKey,
   oldestVersion,
+  putKey,
   refuse,
   withVersion,
 } from './key.ts'
@@ -61,7 +62,7 @@ async function agree({ mount, data }: Call<typeof fields>): Promise<Reply> {
     const hmac = randomBytes(HMAC_KEY_BYTES).toString('base64')
     const material = { secret, hmac, convergent_version: 0 }
     const made = withVersion(transaction, { ...newKey(type), kdf: 0 }, material, mount.clock.now())
-    transaction.put(path, made)
+    putKey(transaction, data.name, made)
     return made
   })
   return { data: await keyInfo(mount, data.name, key) }

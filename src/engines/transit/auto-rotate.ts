@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Mount } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import { rotateKey } from './create.ts'
-import { type KeyEntry, keyNamed } from './key.ts'
+import { type KeyEntry, keyNamed, ROTATING } from './key.ts'
 
 /** How many names are read in one go. */
 const PAGE = 1000
@@ -12,7 +12,7 @@ const PAGE = 1000
 export async function rotateDue(mount: Mount): Promise<void> {
   const failures: string[] = []
   for (let after: string | undefined; ;) {
-    const names = await mount.storage.list('key/', { after, limit: PAGE })
+    const names = await mount.storage.list(ROTATING, { after, limit: PAGE })
     for (const name of names) {
       try {
         await rotateIfDue(mount, name)

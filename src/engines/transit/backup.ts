@@ -4,7 +4,18 @@ import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
 import { readBackup } from './backup-read.ts'
 import { writeBackup } from './backup-write.ts'
-import { checkedName, type KeyEntry, keyNamed, keyPath, nameField, oldestVersion, refuse, versionPath } from './key.ts'
+import {
+  checkedName,
+  type KeyEntry,
+  keyNamed,
+  keyPath,
+  nameField,
+  oldestVersion,
+  putKey,
+  refuse,
+  removeKey,
+  versionPath,
+} from './key.ts'
 import { allVersions } from './versions.ts'
 
 const nameFields = { name: nameField } as const satisfies Fields
@@ -48,15 +59,11 @@ async function restore({ mount, data }: Call<typeof restoreFields>): Promise<Rep
   await mount.storage.transact(async (transaction) => {
     const there = await transaction.get<KeyEntry>(path)
     if (there && !data.force) fail(`key ${JSON.stringify(name)} already exists`)
-    if (there) {
-      for (let version = oldestVersion(there); version <= there.latest_version; version++) {
-        transaction.delete(versionPath(there.id, version))
-      }
-    }
+    if (there) removeKey(transaction, name, there)
     for (const [index, version] of versions.entries()) {
       transaction.put(versionPath(key.id, oldestVersion(key) + index), version)
     }
-    transaction.put(path, key)
+    putKey(transaction, name, key)
   })
   return {}
 }

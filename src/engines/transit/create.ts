@@ -1,7 +1,17 @@
 /** Making keys, and adding versions to them. */
 import type { Mount } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
-import { changeKey, checkedName, type KeyEntry, keyNamed, keyPath, MAX_VERSIONS, newKey, withVersion } from './key.ts'
+import {
+  changeKey,
+  checkedName,
+  type KeyEntry,
+  keyNamed,
+  keyPath,
+  MAX_VERSIONS,
+  newKey,
+  putKey,
+  withVersion,
+} from './key.ts'
 import { generate } from './material.ts'
 import { derives, keyTypes, type TypeName } from './types.ts'
 
@@ -37,7 +47,7 @@ export async function makeKey(
     const stored = await transaction.get<KeyEntry>(path)
     if (stored) return { key: stored, made: false }
     const key = withVersion(transaction, fresh, version, mount.clock.now())
-    transaction.put(path, key)
+    putKey(transaction, name, key)
     return { key, made: true }
   })
 }

@@ -33,6 +33,8 @@ export async function encryptMessage(
   const material = kept(key, version) ?? (await materialOf(mount, key, version))
   let sealed: Buffer
   if (type.family === 'rsa') {
+    // What OAEP with SHA-256 takes away (RFC 8017 §7.1.1).
+    if (plain.length > type.bits / 8 - 66) refuse('crypto/rsa: message too long for RSA key size')
     sealed = Buffer.from(await oaep('encrypt', material.public!, plain))
   } else {
     sealed = sealWith(type, key, material, { plain, context, associated })

@@ -3,6 +3,7 @@
  *
  * Storage below the mount:
  *   key/<name>             → KeyEntry: settings of a key, without its secrets
+ *   rotating/<name>        → true: the key rotates by itself
  *   version/<id>/<number>  → VersionEntry: the material of one version of the key with that id
  *   config/keys            → SettingsEntry
  *   config/cache           → CacheSettings

@@ -12,6 +12,7 @@ import {
   nameField,
   newKey,
   oldestVersion,
+  putKey,
   refuse,
   type VersionEntry,
   versionPath,
@@ -83,7 +84,7 @@ async function importKey({ mount, data }: Call<typeof importFields>): Promise<Re
       allow_rotation: data.allow_rotation,
       key_size: type === 'hmac' ? Buffer.byteLength(version.secret!, 'base64') : 0,
     }
-    transaction.put(path, withVersion(transaction, fresh, version, mount.clock.now()))
+    putKey(transaction, data.name, withVersion(transaction, fresh, version, mount.clock.now()))
   })
   return {}
 }

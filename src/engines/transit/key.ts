@@ -1,8 +1,8 @@
 /**
  * What is kept of a key.
  *
- * Storage below the mount: `key/<name>` → KeyEntry, which has no secrets and is read on each request; and for each of its
- * versions `version/<id>/<number>` → VersionEntry, which never changes its meaning once written. What a name stands for
+ * Storage below the mount: `key/<name>` → KeyEntry, which has no secrets and is read on each request; `rotating/<name>` for
+ * those that rotate by themselves; and for each version `version/<id>/<number>` → VersionEntry, which never changes its meaning once written. What a name stands for
  * and the material are bound by the id, so that a key deleted and made again cannot be mistaken for the one before.
  */
 import { randomUUID } from 'node:crypto'
@@ -65,6 +65,9 @@ export const nameField = { type: 'string', about: 'Name of the key.', required: 
 export function keyPath(name: string): string {
   return `key/${name}`
 }
+
+/** Stands for each key that rotates by itself, so that finding those does not mean reading all. */
+export const ROTATING = 'rotating/'
 
 export function versionPath(id: string, version: number): string {
   return `version/${id}/${version}`
@@ -132,6 +135,28 @@ export function withVersion(
   return { ...key, latest_version: latest, created, min_decryption_version: oldest === 0 ? 1 : oldest }
 }
 
+/** @param before  what the name stood for until now */
+export function putKey(
+  transaction: Pick<StorageTransaction, 'put' | 'delete'>,
+  name: string,
+  key: KeyEntry,
+  before?: KeyEntry,
+): void {
+  transaction.put<KeyEntry>(keyPath(name), key)
+  const [rotates, rotated] = [key, before].map((each) => (each?.auto_rotate_period_seconds ?? 0) > 0)
+  if (rotates && !rotated) transaction.put<true>(ROTATING + name, true)
+  if (rotated && !rotates) transaction.delete(ROTATING + name)
+}
+
+/** With all its versions. */
+export function removeKey(transaction: Pick<StorageTransaction, 'delete'>, name: string, key: KeyEntry): void {
+  for (let version = oldestVersion(key); version <= key.latest_version; version++) {
+    transaction.delete(versionPath(key.id, version))
+  }
+  if (key.auto_rotate_period_seconds > 0) transaction.delete(ROTATING + name)
+  transaction.delete(keyPath(name))
+}
+
 /**
  * One change of a key that is there, with nobody else on it.
  *
@@ -149,7 +174,7 @@ export function changeKey(
     const stored = await transaction.get<KeyEntry>(path)
     if (!stored) throw missing()
     const changed = await change(stored, transaction)
-    transaction.put(path, changed)
+    putKey(transaction, name, changed, stored)
     return changed
   })
 }

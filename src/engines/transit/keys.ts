@@ -15,6 +15,7 @@ import {
   nameField,
   oldestVersion,
   refuse,
+  removeKey,
   versionPath,
 } from './key.ts'
 import { typeNamed } from './types.ts'
@@ -149,10 +150,7 @@ async function deleteKey({ mount, data }: NameCall): Promise<Reply> {
   await mount.storage.transact(async (transaction) => {
     const key = (await transaction.get<KeyEntry>(path)) ?? failed('could not delete key; not found')
     if (!key.deletion_allowed) failed('deletion is not allowed for this policy')
-    for (let version = oldestVersion(key); version <= key.latest_version; version++) {
-      transaction.delete(versionPath(key.id, version))
-    }
-    transaction.delete(path)
+    removeKey(transaction, data.name, key)
   })
   return {}
 }

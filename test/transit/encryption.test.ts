@@ -215,9 +215,13 @@ test('encrypting makes the key it misses for those who may create, and for nobod
     (await seal(creates, { batch_input: [{ plaintext: 'b25l' }, { plaintext: 'b25l', context: 'b25l' }] })).body.errors,
     ['context should be set either in all the request blocks or in none'],
   )
-  assert.deepEqual((await seal(creates, { plaintext: 'b25l', type: 'ed25519' })).body.errors, [
-    'key type ed25519 not supported for this operation',
-  ])
+  for (const [type, message] of [
+    ['ecdsa-p256', 'key type ecdsa-p256 not supported for this operation'],
+    ['rsa-2048', 'unknown key type rsa-2048'],
+    ['x', 'unknown key type x'],
+  ]) {
+    assert.deepEqual((await seal(creates, { plaintext: 'b25l', type })).body.errors, [message])
+  }
   assert.equal((await seal(creates, { plaintext: 'b25l', context: 'b25l', type: 'chacha20-poly1305' })).status, 200)
   const key = (await server.read('transit/keys/app')).body.data
   assert.deepEqual([key.type, key.derived, key.latest_version], ['chacha20-poly1305', true, 1])

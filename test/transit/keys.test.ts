@@ -208,6 +208,9 @@ test('a key that was put away does nothing until it is brought back', async () =
   assert.equal((await server.write('transit/keys/app/soft-delete-restore', {})).status, 204)
   assert.equal((await server.write('transit/decrypt/app', { ciphertext })).body.data.plaintext, 'b25l')
   assert.equal((await server.read('transit/keys/app')).body.data.latest_version, 1)
+  const none = 'no existing key named none could be found'
+  assert.deepEqual((await server.delete('transit/keys/none/soft-delete')).body.errors, [none])
+  assert.deepEqual((await server.write('transit/keys/none/rotate', {})).body.errors, ['key not found'])
 })
 
 test('settings of the mount: no key is made by encrypting, and the sizes that a cache may have', async () => {

@@ -119,6 +119,14 @@ test('RSA without the name of a hash is what an old protocol asks for, and only 
     (await server.write('transit/verify/rsa', { ...options, input, signature })).body.data
   assert.deepEqual(await check(digest), { valid: true })
   assert.deepEqual(await check(base64('other')), { valid: false })
+  for (const [length, status] of [
+    [245, 200],
+    [246, 400],
+    [0, 200],
+  ] as const) {
+    const input = Buffer.alloc(length, 7).toString('base64')
+    assert.equal((await server.write('transit/sign/rsa', { ...options, input })).status, status)
+  }
 })
 
 test('ed25519 keys that are derived sign by the context, tell which key signed, and refuse without one', async () => {

@@ -156,9 +156,9 @@ async function madeFor({ mount, data }: EncryptCall, items: readonly Item[]): Pr
     refuse('convergent encryption requires derivation to be enabled, so context is required')
   }
   const type = typeNamed(data.type)
-  if (keyTypes[type].family !== 'aead' && keyTypes[type].family !== 'rsa') {
-    refuse(`key type ${data.type} not supported for this operation`)
-  }
+  // As the API has it: other keys have to be made by themselves first.
+  if (keyTypes[type].family === 'ecdsa') refuse(`key type ${data.type} not supported for this operation`)
+  if (keyTypes[type].family !== 'aead') refuse(`unknown key type ${data.type}`)
   const { made } = await makeKey(mount, data.name, { type, derived, convergent: data.convergent_encryption })
   if (made) return {}
   return {

@@ -1,5 +1,6 @@
 /** A key as it is shown: everything but its secrets. */
 import { createPublicKey } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import type { Mount } from '#sdk/engine.ts'
 import { derive } from './derive.ts'
 import { ed25519Private, rawPublic } from './ed25519.ts'
@@ -70,6 +71,7 @@ async function versionsOf(
       // A version that was trimmed since the key was looked up.
       if (fact) shown.push([part[index]!, { ...fact, creation_time: createdAt(part[index]!) }])
     }
+    await setImmediate()
   }
   return Object.fromEntries(shown)
 }

@@ -1,6 +1,6 @@
 /** The paths of keys: making, reading, listing, deleting, and their settings. */
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
-import { ApiError, oneError } from '#sdk/errors.ts'
+import { ApiError } from '#sdk/errors.ts'
 import { listNames, pageFields } from '#sdk/listing.ts'
 import type { Data, Fields } from '#sdk/schema.ts'
 import { bytesOf } from './batch.ts'
@@ -253,7 +253,6 @@ async function trimKey({ mount, data }: Call<typeof trimFields>): Promise<Reply>
 }
 
 async function putAway({ mount, data }: NameCall, away: boolean): Promise<Reply> {
-  const missing = () => new ApiError('not_found', oneError(`no existing key named ${data.name} could be found`))
-  await changeKey(mount, data.name, missing, (stored) => ({ ...stored, soft_deleted: away }))
+  await changeKey(mount, data.name, noSuchKey(data.name), (stored) => ({ ...stored, soft_deleted: away }))
   return {}
 }

@@ -139,6 +139,10 @@ async function signRsa(key: KeyObject, input: Buffer, options: SignOptions): Pro
   }
   if (!prehashed) return signLater(named(hash).node, input, withPadding(key, options))
   checkDigest(input, hash)
+  // Padding of PKCS #1 v1.5 takes 11 bytes (RFC 8017 §9.2).
+  if (!hash && input.length > key.asymmetricKeyDetails!.modulusLength! / 8 - 11) {
+    refuse('crypto/rsa: message too long for RSA key size')
+  }
   const task = { kind: 'rsa-sign', key, digest: input, hash: hash?.name, scheme, saltLength } as const
   return Buffer.from((await aside.run(task)) as Uint8Array)
 }

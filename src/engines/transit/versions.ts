@@ -1,4 +1,5 @@
 /** Reading the material of several versions. */
+import { setImmediate } from 'node:timers/promises'
 import type { Mount } from '#sdk/engine.ts'
 import { type KeyEntry, refuse, type VersionEntry, versionPath } from './key.ts'
 
@@ -18,6 +19,7 @@ export async function allVersions(mount: Mount, key: Readonly<KeyEntry>, first: 
       part.map((version) => mount.storage.get<VersionEntry>(versionPath(key.id, version))),
     )
     for (const version of found) versions.push(version ?? refuse('this version of the key is not there any more'))
+    await setImmediate()
   }
   return versions
 }

@@ -118,5 +118,7 @@ export function generalizedTime(at: Date): Buffer {
 }
 
 function digits(at: Date): string {
-  return at.toISOString().replace(/[-:T]|\.\d+/g, '')
+  const iso = at.toISOString()
+  const part = (from: number, to: number) => iso.slice(from, to)
+  return `${part(0, 4)}${part(5, 7)}${part(8, 10)}${part(11, 13)}${part(14, 16)}${part(17, 19)}Z`
 }

@@ -1,7 +1,5 @@
 /** Making one leaf certificate: everything is decided, what is left is putting it together. */
-import { generateKeyPair, generateKeyPairSync } from 'node:crypto'
-import { promisify } from 'node:util'
-import { signingWith, curves, keyIdentifier, type KeyType } from '#lib/x509/algorithms.ts'
+import { keyIdentifier, signingWith } from '#lib/x509/algorithms.ts'
 import { makeCertificate } from '#lib/x509/certificate.ts'
 import {
   type AccessUrls,
@@ -22,34 +20,6 @@ import { parsePolicies } from './policies.ts'
 import { newSerial } from './serials.ts'
 import { extendedUsageIds, type ExtendedUsages, keyUsageBits } from './usages.ts'
 import type { Validity } from './validity.ts'
-
-export interface NewKey {
-  type: KeyType
-  /** SubjectPublicKeyInfo in DER. */
-  spki: Buffer
-  /** PEM in the form of old, which is made along with the key, at no cost of its own. */
-  pem: string
-}
-
-const generate = promisify(generateKeyPair)
-
-/** EC and Ed25519 keys take some 20 µs and are made on the spot, RSA on the thread pool. */
-export async function newKey(type: KeyType, bits: number): Promise<NewKey> {
-  const publicKeyEncoding = { type: 'spki', format: 'der' } as const
-  const pkcs8 = { type: 'pkcs8', format: 'pem' } as const
-  if (type === 'ec') {
-    const privateKeyEncoding = { type: 'sec1', format: 'pem' } as const
-    const made = generateKeyPairSync('ec', { namedCurve: curves[bits]!, publicKeyEncoding, privateKeyEncoding })
-    return { type, spki: made.publicKey, pem: made.privateKey }
-  }
-  if (type === 'ed25519') {
-    const made = generateKeyPairSync('ed25519', { publicKeyEncoding, privateKeyEncoding: pkcs8 })
-    return { type, spki: made.publicKey, pem: made.privateKey }
-  }
-  const privateKeyEncoding = { type: 'pkcs1', format: 'pem' } as const
-  const made = await generate('rsa', { modulusLength: bits, publicKeyEncoding, privateKeyEncoding })
-  return { type, spki: made.publicKey, pem: made.privateKey }
-}
 
 export interface LeafOrder extends AskedNames {
   spki: Buffer

@@ -28,6 +28,9 @@ export const ED25519 = '1.3.101.112'
 const PSS = '1.2.840.113549.1.1.10'
 const MGF1 = '1.2.840.113549.1.1.8'
 
+/** Asked of OpenSSL once for each key. */
+const detailsOf = new WeakMap<KeyObject, { bits: number; isQuick: boolean }>()
+
 export function keyTypeOf(key: KeyObject): KeyType | undefined {
   const type = key.asymmetricKeyType
   if (type === 'rsa' || type === 'rsa-pss') return 'rsa'
@@ -43,11 +46,18 @@ export const curves: Record<number, string> = {
 }
 
 /** Bits of an RSA or EC key; 0 for Ed25519 and for curves that are not NIST's. */
-export function keyBitsOf(key: KeyObject): number {
-  const details = key.asymmetricKeyDetails
-  if (details?.modulusLength !== undefined) return details.modulusLength
-  const curve = Object.entries(curves).find(([, name]) => name === details?.namedCurve)
-  return curve ? Number(curve[0]) : 0
+export const keyBitsOf = (key: KeyObject): number => known(key).bits
+
+function known(key: KeyObject): { bits: number; isQuick: boolean } {
+  let details = detailsOf.get(key)
+  if (!details) {
+    const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {}
+    const curve = Object.entries(curves).find(([, name]) => name === namedCurve)
+    const bits = modulusLength ?? (curve ? Number(curve[0]) : 0)
+    details = { bits, isQuick: key.asymmetricKeyType === 'ed25519' || (namedCurve !== undefined && bits === 256) }
+    detailsOf.set(key, details)
+  }
+  return details
 }
 
 /** @param hashBits  0: what fits the key; ECDSA always takes what fits the curve (Mozilla root store policy §5.1.2) */
@@ -72,11 +82,11 @@ export function signingWith(key: KeyObject, hashBits = 0, usePss = false): Signi
   return { key, identifier: sequence(oid(PSS), parameters), digest: name, saltBytes }
 }
 
-/** EC and Ed25519 take some microseconds and are made on the spot; RSA and what is large, on the thread pool. */
+/** P-256 and Ed25519 take some 25 µs and are made on the spot; RSA, larger curves and what is long, on the thread pool. */
 export function signed({ key, digest, saltBytes }: Signing, bytes: Uint8Array): Promise<Buffer> | Buffer {
   const options =
     saltBytes === undefined ? key : { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: saltBytes }
-  if (key.asymmetricKeyType !== 'rsa' && bytes.byteLength < 64 * 1024) return sign(digest, bytes, options)
+  if (known(key).isQuick && bytes.byteLength < 64 * 1024) return sign(digest, bytes, options)
   return new Promise((resolve, reject) => {
     sign(digest, bytes, options, (error, signature) => (error ? reject(error) : resolve(signature)))
   })
@@ -93,7 +103,7 @@ export function spkiOf(key: KeyObject): Buffer {
  * @param spki  well-formed, as node:crypto writes it
  */
 export function keyIdentifier(spki: Uint8Array): Buffer {
-  return Buffer.from(hash('sha1', bitsOfSpki(spki), 'hex'), 'hex')
+  return hash('sha1', bitsOfSpki(spki), 'buffer')
 }
 
 /** The bits of the key itself. */

@@ -7,7 +7,6 @@ import path from 'node:path'
 import { Ledger } from '#audit/ledger/ledger.ts'
 import { authMethods } from '#auth/registry.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
-import { Passwords } from '#core/passwords/passwords.ts'
 import { Settings } from '#core/settings/settings.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { engines } from '#engines/registry.ts'
@@ -31,7 +30,7 @@ import { systemClock } from './clock.ts'
 import { type Cluster, newCluster } from './cluster.ts'
 import { enableDeclared } from './declared-devices.ts'
 import { Housekeeping, startFlushing, tidyMounts } from './housekeeping.ts'
-import { joinCore, type OwnServices } from './join.ts'
+import { type ForMounts, joinCore, type OwnServices } from './join.ts'
 import { ServerLog } from './log.ts'
 import { meteredDriver } from './metered-driver.ts'
 import type { NodeOptions } from './node-options.ts'
@@ -274,7 +273,7 @@ export class StrongroomNode {
       options: this.#options,
       observation: this.observation,
       own: this.#own(),
-      mountsWith: (builtin, passwords) => this.#mounts(barrier, builtin, passwords),
+      mountsWith: (builtin, given) => this.#mounts(barrier, builtin, given),
       report: this.#logOf('audit', 'warn'),
     })
     const { audit, mounts, policies, lockout, tokens, quotas, leases } = core
@@ -331,7 +330,7 @@ export class StrongroomNode {
     }
   }
 
-  #mounts(barrier: Barrier, builtin: Record<string, Engine>, passwords?: Passwords): Mounts {
+  #mounts(barrier: Barrier, builtin: Record<string, Engine>, given: ForMounts = {}): Mounts {
     return new Mounts({
       storage: barrier.storage('mount/'),
       clock: this.#clock,
@@ -339,7 +338,7 @@ export class StrongroomNode {
       defaultLeaseTtlSeconds: this.#options.defaultLeaseTtlSeconds,
       maxLeaseTtlSeconds: this.#options.maxLeaseTtlSeconds,
       report: this.#logOf('mounts', 'info'),
-      ...(passwords && { passwords }),
+      ...given,
     })
   }
 

@@ -3,6 +3,7 @@ import { auditDevices } from '#audit/registry.ts'
 import { Audit } from '#core/audit/audit.ts'
 import { AuditDevices } from '#core/audit/devices.ts'
 import { Identity } from '#core/identity/identity.ts'
+import { templatesOf } from '#core/identity/templates.ts'
 import { Leases } from '#core/leases/leases.ts'
 import { Lockout } from '#core/lockout.ts'
 import type { RevokeAll } from '#core/mounts/departure.ts'
@@ -20,7 +21,7 @@ import type { Barrier } from '#seal/barrier.ts'
 import { type SystemServices, systemEngine } from '#sys/engine.ts'
 import { identityEngine } from '#sys/identity/engine.ts'
 import { tokenEngine } from '#sys/token/engine.ts'
-import type { Engine } from '#sdk/engine.ts'
+import type { Engine, Mount } from '#sdk/engine.ts'
 import { leaseCalls } from './lease-calls.ts'
 import type { ServerLog } from './log.ts'
 import type { NodeOptions } from './node-options.ts'
@@ -42,12 +43,15 @@ export type OwnServices = Pick<
   | 'apiAddress'
 > & { serverLog: ServerLog }
 
+/** What every mount gets besides its own. */
+export type ForMounts = Pick<Mount, 'passwords' | 'templates'>
+
 interface Surroundings {
   options: NodeOptions
   observation: Observation
   own: OwnServices
   /** @param builtin  filled when everything else is there */
-  mountsWith: (builtin: Record<string, Engine>, passwords: Passwords) => Mounts
+  mountsWith: (builtin: Record<string, Engine>, given: ForMounts) => Mounts
   /** Of audit devices, for the server's own log. */
   report: (text: string) => void
 }
@@ -72,7 +76,7 @@ export function joinCore(
   const audit = new Audit({ report, metrics })
   const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
   const builtin: Record<string, Engine> = {}
-  const mounts = mountsWith(builtin, passwords)
+  const mounts = mountsWith(builtin, { passwords, templates: templatesOf(identity) })
   const quotas = new Quotas({ storage: barrier.storage('core/quota/'), clock, mounts, tokens, metrics })
   const storage = barrier.storage('core/lease/')
   const leases = new Leases({ census: quotas.census, storage, clock, tokens, ...leaseCalls(mounts) })

@@ -38,6 +38,17 @@ export interface Mount {
   clock: Clock
   /** Always there in a server; engines that are tried on their own may have none. */
   passwords?: Passwords
+  /** The same. */
+  templates?: Templates
+}
+
+/** Fills in what engines allow by who asks: `{{identity.entity.name}}` and all else that policies may name. */
+export interface Templates {
+  /**
+   * @param entityId  of the caller; empty: none, for whom no template stands for anything
+   * @returns undefined when a template in the text stands for nothing, or for what would act as a wildcard
+   */
+  fill(text: string, entityId: string): Promise<string | undefined>
 }
 
 /** Makes passwords for other systems. */

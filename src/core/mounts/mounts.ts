@@ -4,7 +4,7 @@
  * The table is looked at on every request by the identity of its shared entry, so a mount made by another worker or node
  * is seen at once.
  */
-import type { Clock, Engine, Mount, MountSettings, Passwords } from '#sdk/engine.ts'
+import type { Clock, Engine, Mount, MountSettings, Passwords, Templates } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
 import { Departure, type Moving, type MoveStatus, type RevokeAll } from './departure.ts'
@@ -67,6 +67,7 @@ export class Mounts {
   readonly #departure: Departure
   readonly #clock: Clock
   readonly #passwords: Passwords | undefined
+  readonly #templates: Templates | undefined
   readonly #catalog: Catalog
   readonly #system: { defaultLeaseTtlSeconds: number; maxLeaseTtlSeconds: number }
   /** By uuid, for every mount that is open here. */
@@ -84,6 +85,8 @@ export class Mounts {
     maxLeaseTtlSeconds: number
     /** For engines that make passwords. */
     passwords?: Passwords
+    /** For engines that allow by who asks. */
+    templates?: Templates
     /** For the server's own log. */
     report?: (text: string) => void
   }) {
@@ -97,6 +100,7 @@ export class Mounts {
     })
     this.#clock = options.clock
     this.#passwords = options.passwords
+    this.#templates = options.templates
     this.#catalog = options.catalog
     this.#system = options
   }
@@ -290,6 +294,7 @@ export class Mounts {
       storage: this.#table.data(entry.uuid),
       clock: this.#clock,
       ...(this.#passwords && { passwords: this.#passwords }),
+      ...(this.#templates && { templates: this.#templates }),
     }
     const paths = new PathTable(engine.paths(settings))
     return { entry, route: routeOf(entry), engine, mount, paths, usage: this.#usageOf(entry.uuid) }

@@ -11,6 +11,7 @@ import { type Made, makeLeaf } from './leaf.ts'
 import { certificateText, checkedFormat, checkedKeyFormat, privateKeyText } from './output.ts'
 import type { RoleEntry } from './role.ts'
 import { roleKey } from './role-paths.ts'
+import { roleFor } from './role-templates.ts'
 import { colons } from './serials.ts'
 import { accessUrls } from './urls.ts'
 import { type Validity, validityOf } from './validity.ts'
@@ -38,8 +39,8 @@ export const issuePaths: readonly Path[] = [
   },
 ]
 
-async function issue({ mount, data }: IssueCall, byPath: boolean): Promise<Reply> {
-  const role = await neededRole(mount, data.role)
+async function issue({ mount, data, caller }: IssueCall, byPath: boolean): Promise<Reply> {
+  const role = await roleFor(mount, await neededRole(mount, data.role), caller)
   const format = checkedFormat(data.format)
   const keyForm = checkedKeyFormat(data.private_key_format)
   const { keyType, keyBits } = keyKind(role, data)

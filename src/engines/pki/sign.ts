@@ -10,6 +10,7 @@ import { signerFor } from './issuer-store.ts'
 import { type LeafOrder, makeLeaf } from './leaf.ts'
 import { checkedFormat } from './output.ts'
 import { checkedHash, roleEntry, type RoleEntry, roleFields } from './role.ts'
+import { roleFor } from './role-templates.ts'
 
 const roleName = { type: 'string', about: 'Name of the role.', required: true } as const
 
@@ -48,8 +49,8 @@ export const signPaths: readonly Path[] = [
   { pattern: 'issuer/:issuer_ref/sign-verbatim/:role', operations: { update: verbatim(true) } },
 ]
 
-async function signUnderRole({ mount, data }: Call<typeof signFields>, byPath: boolean): Promise<Reply> {
-  const role = await neededRole(mount, data.role)
+async function signUnderRole({ mount, data, caller }: Call<typeof signFields>, byPath: boolean): Promise<Reply> {
+  const role = await roleFor(mount, await neededRole(mount, data.role), caller)
   const csr = readCsr(data.csr)
   checkKind(csr, role)
   const warnings: string[] = []

@@ -271,6 +271,8 @@ test('keys: made, named, imported, found again by their certificate, and kept wh
   for (const bad of ['', 'x', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----']) {
     assert.equal((await server.write('other/config/ca', { pem_bundle: bad })).status, 400)
   }
+  const odd = await csr('/CN=x', [], ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'])
+  refused(await server.write('other/keys/import', { pem_bundle: odd.key }), /unsupported type/)
   const leaf = await issue(server, { ttl: '1h' }, 'other')
   refused(await server.write('other/config/ca', { pem_bundle: leaf.certificate }), /is not a CA certificate/)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import test from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import { putCertificate } from '#engines/pki/certificates.ts'
 import { listOf, putList, putRevocation } from '#engines/pki/crl-store.ts'
 import { openEngine } from './engine.ts'
 import { openssl } from './support.ts'
@@ -197,6 +198,21 @@ test('tidying by itself: what is configured, when it is due', async () => {
   assert.deepEqual([status['state'], status['cert_store_deleted_count']], ['Finished', 1])
   const { warnings } = await bare.write('tidy-cancel')
   assert.deepEqual(warnings, ['Tidy operation cannot be cancelled as none is currently running.'])
+})
+
+test('tidying takes out entries that are no certificates, and leaves those that are', async () => {
+  const bare = await openEngine()
+  const crlId = await makeCa(bare)
+  const { storage } = bare.mount
+  await storage.transact(async (transaction) => {
+    const entry = { certificate: 'AAAA', issuer_id: crlId, crl_id: crlId, not_after_ms: 4e12 }
+    putCertificate(transaction, '0a0b', entry)
+  })
+  await bare.write('tidy', { tidy_invalid_certs: true })
+  for (let tries = 0; tries < 100 && (await storage.keys('cert/')).length > 1; tries += 1) await setImmediate()
+  assert.equal((await storage.keys('cert/')).length, 1)
+  assert.equal((await storage.keys('cert-end/')).length, 1)
+  assert.ok(!(await storage.keys('cert/')).includes('cert/0a0b'))
 })
 
 test('lists of others: signed from what is given, and several made one', async () => {

@@ -93,6 +93,13 @@ test('requests that are broken, forged, weak or against the role are refused', a
     await sign((await csr('/CN=a.example.com', ['subjectAltName=URI:https://x/'], p384)).pem),
     /URI Subject Alternative Names are not allowed in this role, but were provided via CSR/,
   )
+  const odd = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1']
+  refused(
+    await sign((await csr('/CN=a.example.com', [], odd)).pem),
+    'certificate request has a key of an unsupported type',
+  )
+  const pss = ['-newkey', 'rsa-pss', '-pkeyopt', 'rsa_keygen_bits:2048']
+  refused(await sign((await csr('/CN=a.example.com', [], pss)).pem), /unsupported type|signature invalid/)
   assert.equal((await server.write('pki/sign/web', { csr: good }, 'wrong')).status, 403)
 })
 

@@ -18,7 +18,7 @@ import {
   putList,
   type StateEntry,
 } from './crl-store.ts'
-import { allIssuers, type Signer, signerFor } from './issuer-store.ts'
+import { sharedIssuers, type Signer, signerFor } from './issuer-store.ts'
 import { issuerKeyId } from './leaf.ts'
 
 /** Read and encoded in one go, some milliseconds' worth; then others have their turn. */
@@ -117,7 +117,7 @@ async function build(mount: Mount, kind: ListKind, crlId: string): Promise<void>
 
 /** Whoever of the issuers with that name and key has the key here and may sign lists. */
 async function signerOf(mount: Mount, crlId: string): Promise<Signer | undefined> {
-  const all = await allIssuers(mount.storage)
+  const all = await sharedIssuers(mount.storage)
   const able = all.find((each) => each.crl_id === crlId && each.key_id !== '' && each.usage.includes('crl-signing'))
   return able && (await signerFor(mount, able.id, 'crl-signing'))
 }
@@ -166,7 +166,7 @@ export async function tendLists(mount: Mount): Promise<void> {
   const { storage, clock } = mount
   const settings = await crlSettings(storage)
   const nowMs = clock.now().getTime()
-  for (const crlId of new Set((await allIssuers(storage)).map((each) => each.crl_id))) {
+  for (const crlId of new Set((await sharedIssuers(storage)).map((each) => each.crl_id))) {
     const list = (await listOf(storage, 'crl', crlId))?.entry
     const state = (await storage.get<StateEntry>(`crl-state/${crlId}`)) ?? noState
     const endsSoon = !list || list.next_update_ms - secondsOf(settings.auto_rebuild_grace_period) * 1000 <= nowMs

@@ -25,7 +25,6 @@ function kindOf({ key }: ReadRequest): { type: KeyType; bits: number } {
   const type = keyTypeOf(key)
   if (type === undefined) return refuse('certificate request has a key of an unsupported type')
   const bits = keyBitsOf(key)
-  if (type === 'ec' && bits === 0) refuse('certificate request has a key on an unsupported curve')
   if (type === 'rsa' && bits < MIN_RSA_BITS) {
     refuse(`a minimum of a ${MIN_RSA_BITS}-bit key is required, but CSR's key is ${bits} bits`)
   }

@@ -114,6 +114,16 @@ export function isSelfSigned(certificate: ReadCertificate): boolean {
   return certificate.issuer.equals(certificate.subject) && signedBy(certificate, certificate.key)
 }
 
+/** To look at: each is decoded and parsed once, however many requests look. */
+export async function sharedIssuers(
+  storage: Pick<StorageReads, 'list' | 'getShared'>,
+): Promise<Readonly<IssuerEntry>[]> {
+  const ids = await storage.list('issuer/')
+  const entries = await Promise.all(ids.map((id) => storage.getShared<IssuerEntry>(`issuer/${id}`)))
+  return entries.filter((entry) => entry !== undefined)
+}
+
+/** To change: copies of its own for the caller. */
 export async function allIssuers(storage: Reads): Promise<IssuerEntry[]> {
   const ids = await storage.list('issuer/')
   const entries = await Promise.all(ids.map((id) => storage.get<IssuerEntry>(`issuer/${id}`)))

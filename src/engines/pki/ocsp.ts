@@ -14,7 +14,7 @@ import { type Call, endpoint, type Mount, type Path, type Reply } from '#sdk/eng
 import type { Fields } from '#sdk/schema.ts'
 import { crlSettings, secondsOf } from './crl-settings.ts'
 import type { RevokedEntry } from './crl-store.ts'
-import { allIssuers, type Issuer, issuerOf, type Signer, signerFor } from './issuer-store.ts'
+import { sharedIssuers, type Issuer, issuerOf, type Signer, signerFor } from './issuer-store.ts'
 
 const reqField = {
   req: { type: 'string', about: 'The request in DER, as base64.', required: true },
@@ -77,7 +77,7 @@ async function answer(mount: Mount, der: Buffer): Promise<Reply> {
 
 /** One answer has one signature: all that is asked about must be of one issuer that is here and may answer. */
 async function issuerOfAll(mount: Mount, { questions }: OcspRequest): Promise<Signer | undefined> {
-  for (const entry of await allIssuers(mount.storage)) {
+  for (const entry of await sharedIssuers(mount.storage)) {
     if (entry.key_id === '' || !entry.usage.includes('ocsp-signing')) continue
     if (questions.every((question) => isOf(question, issuerOf(entry))))
       return await signerFor(mount, entry.id, 'ocsp-signing')

@@ -9,7 +9,7 @@ import type { Fields } from '#sdk/schema.ts'
 import { certificateOf } from './certificates.ts'
 import { freshList } from './crl-build.ts'
 import type { ListKind, RevokedEntry } from './crl-store.ts'
-import { allIssuers, chainOf, issuerOf, lookUp } from './issuer-store.ts'
+import { sharedIssuers, chainOf, issuerOf, lookUp } from './issuer-store.ts'
 import { colons, parseSerial } from './serials.ts'
 
 const serialFields = {
@@ -188,7 +188,7 @@ async function derOf(storage: Mount['storage'], text: string): Promise<{ serial:
   const kept =
     (await certificateOf(storage, serial))?.certificate ??
     (await storage.get<RevokedEntry>(`revoked/${serial}`))?.certificate ??
-    (await allIssuers(storage)).find((each) => each.serial === serial)?.certificate
+    (await sharedIssuers(storage)).find((each) => each.serial === serial)?.certificate
   return kept === undefined ? undefined : { serial, der: Buffer.from(kept, 'base64') }
 }
 

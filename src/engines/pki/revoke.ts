@@ -9,7 +9,7 @@ import { type CertificateEntry, certificateOf } from './certificates.ts'
 import { refresh } from './crl-build.ts'
 import { crlSettings } from './crl-settings.ts'
 import { putRevocation, type RevokedEntry } from './crl-store.ts'
-import { allIssuers, issuerOf } from './issuer-store.ts'
+import { sharedIssuers, issuerOf } from './issuer-store.ts'
 import { refuse } from './key-store.ts'
 import { colons, parseSerial } from './serials.ts'
 
@@ -97,7 +97,7 @@ async function targetOfCertificate(mount: Mount, pem: string): Promise<Target> {
 }
 
 async function issuerAmong(mount: Mount, certificate: ReadCertificate): Promise<{ id: string; crl_id: string }> {
-  for (const entry of await allIssuers(mount.storage)) {
+  for (const entry of await sharedIssuers(mount.storage)) {
     const issuer = issuerOf(entry).certificate
     if (issuer.subject.equals(certificate.issuer) && signedBy(certificate, issuer.key)) return entry
   }
@@ -110,7 +110,7 @@ export async function revocationReply(mount: Mount, target: Target): Promise<Rep
   const { storage, clock } = mount
   const before = await storage.get<RevokedEntry>(`revoked/${target.serial}`)
   if (!before) {
-    const isIssuer = (await allIssuers(storage)).some(
+    const isIssuer = (await sharedIssuers(storage)).some(
       (each) => each.serial === target.serial && each.certificate === target.certificate,
     )
     if (isIssuer) refuse(`adding issuer (${target.issuer_id}) to its own CRL is not allowed`)

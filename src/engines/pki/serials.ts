@@ -10,8 +10,12 @@ export function newSerial(): Buffer {
 
 export const colons = (hex: string): string => hex.replace(/(..)(?=.)/g, '$1:')
 
-/** `4f:00`, `4F-00` or `4f00` → `4f00`; undefined for what is no serial number. */
+/** `4f:00`, `4F-00`, `00:4f:00` or `4f00` → `4f00`; undefined for what is no serial number. */
 export function parseSerial(text: string): string | undefined {
-  const hex = text.trim().toLowerCase().replace(/[:-]/g, '')
+  const hex = text
+    .trim()
+    .toLowerCase()
+    .replace(/[:-]/g, '')
+    .replace(/^(?:00)+(?=..)/, '')
   return /^(?:[0-9a-f]{2}){1,64}$/.test(hex) ? hex : undefined
 }

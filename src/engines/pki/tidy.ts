@@ -1,9 +1,10 @@
 /** Removing certificates, revocations and issuers that are over and need not be kept. */
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { parseDuration } from '#lib/duration.ts'
+import { readCertificate } from '#lib/x509/read.ts'
 import type { Mount } from '#sdk/engine.ts'
 import type { Data, Fields } from '#sdk/schema.ts'
-import { dropCertificate, ENDS, parseEndKey } from './certificates.ts'
+import { certificateOf, dropCertificate, ENDS, parseEndKey } from './certificates.ts'
 import { rebuild } from './crl-build.ts'
 import { dropRevocation, type RevokedEntry } from './crl-store.ts'
 import { allIssuers, deleteIssuer, type IssuerConfig, issuerOf } from './issuer-store.ts'
@@ -16,7 +17,7 @@ export const tidyFields = {
   tidy_invalid_certs: { type: 'boolean', about: 'Remove entries that are no certificates.', default: false },
   tidy_revoked_cert_issuer_associations: {
     type: 'boolean',
-    about: 'Find the issuers of revocations again.',
+    about: 'Nothing to do here: revocations keep their issuer.',
     default: false,
   },
   tidy_expired_issuers: {
@@ -66,6 +67,8 @@ export interface TidyRun {
 const runs = new Map<string, TidyRun>()
 /** More mounts than anybody has; the oldest run is forgotten. */
 const MAX_RUNS = 1000
+/** Certificates parsed in one go, some milliseconds' worth; then others have their turn. */
+const PARSED_AT_ONCE = 50
 
 export const tidyRun = ({ uuid }: Mount): TidyRun | undefined => runs.get(uuid)
 
@@ -105,6 +108,7 @@ async function tidyAll(mount: Mount, run: TidyRun): Promise<void> {
   try {
     const { options } = run
     if (options.tidy_cert_store) await tidyCertificates(mount, run)
+    if (options.tidy_invalid_certs) await tidyInvalid(mount, run)
     if (options.tidy_revoked_certs || options.tidy_revocation_list) await tidyRevocations(mount, run)
     if (options.tidy_expired_issuers) await tidyIssuers(mount, options.issuer_safety_buffer)
     run.state = run.state === 'Cancelling' ? 'Cancelled' : 'Finished'
@@ -131,6 +135,23 @@ async function tidyCertificates(mount: Mount, run: TidyRun): Promise<void> {
     run.certificates += over.length
     after = keys.at(-1)
     if (over.length < run.options.page_size || run.state !== 'Running') return
+    await rest(run)
+  }
+}
+
+/** Entries that hold no certificate: none should, but a restored backup of something else may bring some. */
+async function tidyInvalid({ storage }: Mount, run: TidyRun): Promise<void> {
+  let after: string | undefined
+  for (;;) {
+    const serials = await storage.list('cert/', { after, limit: PARSED_AT_ONCE })
+    for (const serial of serials) {
+      const entry = await certificateOf(storage, serial)
+      if (!entry || readCertificate(Buffer.from(entry.certificate, 'base64')).ok) continue
+      await storage.transact(async (transaction) => dropCertificate(transaction, serial, entry.not_after_ms))
+      run.certificates += 1
+    }
+    after = serials.at(-1)
+    if (serials.length < PARSED_AT_ONCE || run.state !== 'Running') return
     await rest(run)
   }
 }

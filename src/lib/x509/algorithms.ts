@@ -31,10 +31,11 @@ const MGF1 = '1.2.840.113549.1.1.8'
 /** Asked of OpenSSL once for each key. */
 const detailsOf = new WeakMap<KeyObject, { bits: number; isQuick: boolean }>()
 
+/** Undefined for what certificates here have no use for: other types, curves that are not NIST's, RSA for PSS alone. */
 export function keyTypeOf(key: KeyObject): KeyType | undefined {
   const type = key.asymmetricKeyType
-  if (type === 'rsa' || type === 'rsa-pss') return 'rsa'
-  return type === 'ec' || type === 'ed25519' ? type : undefined
+  if (type === 'ec') return known(key).bits > 0 ? type : undefined
+  return type === 'rsa' || type === 'ed25519' ? type : undefined
 }
 
 /** NIST curves by bits: their names in OpenSSL. */

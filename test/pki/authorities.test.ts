@@ -81,6 +81,20 @@ test('path lengths only shrink, and a CA that may have none below signs none', a
   )
 })
 
+test('lists without end are refused', async () => {
+  await using server = await startPki()
+  const many = (count: number, letter = 'a') =>
+    Array.from({ length: count }, (_, index) => `${letter}${index}.example.com`)
+  const root = (fields: Record<string, unknown>) =>
+    server.write('pki/root/generate/internal', { common_name: 'x', key_type: 'ec', ...fields })
+  refused(await root({ permitted_dns_domains: many(1001) }), '"permitted_dns_domains" has more than 1000 values')
+  refused(await root({ alt_names: many(1001) }), 'too many names')
+  refused(
+    await server.write('pki/roles/x', { allowed_domains: many(10_001).join() }),
+    '"allowed_domains" has more than 10000 values',
+  )
+})
+
 test('values of the request, or of the call, as the call has it; a key identifier as given', async () => {
   await using server = await startPki()
   await makeRoot(server)

@@ -137,6 +137,7 @@ export async function makeAuthority(order: AuthorityOrder): Promise<Made> {
   const altNames = subjectAltName(order.names, order.subject.length === 2)
   if (altNames) extensions.push(altNames)
   const domains = input.permitted_dns_domains ?? []
+  if (domains.length > MAX_VALUES) refuse(`"permitted_dns_domains" has more than ${MAX_VALUES} values`)
   if (domains.length > 0) extensions.push(permittedDomains(domains))
   const der = await makeCertificate(
     {
@@ -153,9 +154,13 @@ export async function makeAuthority(order: AuthorityOrder): Promise<Made> {
   return { der, serial: serial.toString('hex') }
 }
 
+/** Values of one list of a CA. */
+const MAX_VALUES = 1000
+
 const noFlags = { server_flag: false, client_flag: false, code_signing_flag: false, email_protection_flag: false }
 
 function checkedOids({ ext_key_usage_oids: oids = [] }: IssuerInput): string[] {
+  if (oids.length > MAX_VALUES) refuse(`"ext_key_usage_oids" has more than ${MAX_VALUES} values`)
   const bad = oids.find((each) => !isOid(each))
   return bad === undefined ? oids : refuse(`"${bad}" could not be parsed as a valid oid for an extended key usage`)
 }

@@ -135,7 +135,12 @@ export function checkedHash(keyType: string, hashBits: number): number {
   return keyType === 'rsa' && hashBits === 0 ? 256 : hashBits
 }
 
+/** Values of one list of a role. */
+const MAX_VALUES = 10_000
+
 function checkLists(entry: RoleEntry): void {
+  const long = lists.find((name) => entry[name].length > MAX_VALUES)
+  if (long !== undefined) refuse(`"${long}" has more than ${MAX_VALUES} values`)
   for (const other of entry.allowed_other_sans) {
     if (other === '*' && entry.allowed_other_sans.length === 1) break
     const parsed = parseOtherSan(other)

@@ -30,6 +30,8 @@ export interface OcspAnswer {
 /** Certificates asked about in one request. Clients ask about one, some about a chain. */
 export const MAX_QUESTIONS = 20
 export const MAX_REQUEST_BYTES = 16 * 1024
+/** Anybody may ask: no more is read than twenty questions need, a signer's chain included. */
+const MAX_NODES = 500
 /** RFC 9654 §2.1 */
 const MAX_NONCE_BYTES = 128
 const NONCE = '1.3.6.1.5.5.7.48.1.2'
@@ -45,7 +47,7 @@ const hashes: Record<string, OcspQuestion['hash']> = {
 export function readOcspRequest(der: Buffer): OcspRequest | undefined {
   if (der.length > MAX_REQUEST_BYTES) return undefined
   try {
-    const parts = universal(universal(readTree(der), tags.sequence).children[0], tags.sequence).children
+    const parts = universal(universal(readTree(der, MAX_NODES), tags.sequence).children[0], tags.sequence).children
     const list = parts.find((part) => part.tagClass === 0)
     const questions = universal(list, tags.sequence).children.map(questionOf)
     if (questions.length === 0 || questions.length > MAX_QUESTIONS) return undefined

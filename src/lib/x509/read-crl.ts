@@ -8,9 +8,12 @@ export interface ReadCrl extends Signed {
   items: { serial: string; raw: Buffer }[]
 }
 
+/** Some 3,000 items; each is three elements. */
+const MAX_NODES = 10_000
+
 export function readCrl(der: Buffer): Result<ReadCrl> {
   try {
-    return { ok: true, value: crlOf(readTree(der)) }
+    return { ok: true, value: crlOf(readTree(der, MAX_NODES)) }
   } catch {
     // Whatever the parser throws at bytes from outside means that they are no list.
     return { ok: false, message: 'malformed' }

@@ -53,23 +53,3 @@ test('a role allows names by who asks: by name and metadata of the entity, and n
   await makeRole(server, { allow_any_name: false, allowed_domains: domains, allow_bare_domains: true })
   refused(await ask('app1.example.com'), 'common name app1.example.com not allowed by this role')
 })
-
-test('after a restart the CA is there with its key, its certificates and its list, whose number goes on', async () => {
-  const first = await startPki({ storage: 'sqlite' })
-  const root = await makeRoot(first)
-  await makeRole(first)
-  const one = ok(await first.write('pki/issue/web', { common_name: 'a.example.com' }))
-  ok(await first.write('pki/revoke', { serial_number: one.serial_number }))
-  const { folder } = first
-  await first.stop({ keep: true })
-  const { startServer } = await import('#test/server.ts')
-  await using second = await startServer({ storage: 'sqlite', folder: folder!, rootToken: first.root })
-  ok200(await second.send('PUT', 'sys/unseal', { key: first.unsealKey }, { token: null }))
-  const two = ok(await second.write('pki/issue/web', { common_name: 'b.example.com' }))
-  assert.equal(two.issuing_ca, root.certificate)
-  assert.deepEqual(ok(await second.list('pki/certs/revoked')).keys, [one.serial_number])
-  const before = (await second.read('pki/crl/pem', null)).text
-  ok(await second.write('pki/revoke', { serial_number: two.serial_number }))
-  assert.notEqual((await second.read('pki/crl/pem', null)).text, before)
-  assert.equal(ok(await second.read(`pki/cert/${one.serial_number}`)).certificate, one.certificate)
-})

@@ -63,15 +63,19 @@ export function rekeyPaths(services: RekeyServices): Path[] {
   const barrier: Which = () => sealKeys.barrier
   const recovery: Which = () => sealKeys.recovery()
   const open = unauthedRekey ? ({ unauthenticated: true } as const) : {}
+  const startOpenly: Start = async (rekeying, call) => {
+    if (unauthedRekey) checkConsent(rekeying)
+    return await start(rekeying, call)
+  }
   const rotateRoot = endpoint('A new root key under the same shares.', noFields, async () => {
     await sealKeys.rotateRootKey()
     return {}
   })
   return [
-    ...operationPaths('rekey', barrier, bare).map((path) => ({ ...path, ...open })),
-    ...operationPaths('rekey-recovery-key', recovery, bare).map((path) => ({ ...path, ...open })),
-    ...operationPaths('rotate/root', barrier, enveloped),
-    ...operationPaths('rotate/recovery', recovery, enveloped),
+    ...operationPaths('rekey', barrier, bare, start).map((path) => ({ ...path, ...open })),
+    ...operationPaths('rekey-recovery-key', recovery, bare, startOpenly).map((path) => ({ ...path, ...open })),
+    ...operationPaths('rotate/root', barrier, enveloped, start),
+    ...operationPaths('rotate/recovery', recovery, enveloped, start),
     { pattern: 'rotate/root', sudo: true, operations: { update: rotateRoot } },
     { ...backupPath('rekey/backup', barrier), repeatsData: true },
     { ...backupPath('rekey/recovery-key-backup', recovery), repeatsData: true },
@@ -80,7 +84,9 @@ export function rekeyPaths(services: RekeyServices): Path[] {
   ]
 }
 
-function operationPaths(prefix: string, which: Which, answer: Answer): Path[] {
+type Start = typeof start
+
+function operationPaths(prefix: string, which: Which, answer: Answer, begin: Start): Path[] {
   const status = async () => answer(statusData(which().status()))
   return [
     {
@@ -88,7 +94,7 @@ function operationPaths(prefix: string, which: Which, answer: Answer): Path[] {
       operations: {
         read: endpoint('What is under way, and how far it is.', noFields, status),
         update: endpoint('Begin to make new shares.', startFields, async (call) => {
-          const result = await start(which(), call)
+          const result = await begin(which(), call)
           return result ? resultReply(result, answer) : await status()
         }),
         delete: endpoint('Give up what is under way; the present shares stay.', cancelFields, async ({ data }) => {
@@ -150,6 +156,18 @@ function backupPath(pattern: string, which: Which): Path {
       }),
     },
   }
+}
+
+/**
+ * Where there are no recovery keys yet, new ones are made at once, and whoever has them can make a root token: so without a
+ * token that must not be.
+ */
+function checkConsent(rekeying: Rekeying): void {
+  if (rekeying.status().required > 0) return
+  throw new ApiError(
+    'invalid_request',
+    'no recovery keys are configured: the first ones are made with a token, by sys/rotate/recovery/init',
+  )
 }
 
 async function start(rekeying: Rekeying, { data }: Call<typeof startFields>): Promise<RekeyResult | undefined> {

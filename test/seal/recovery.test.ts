@@ -99,3 +99,18 @@ test('without recovery keys they are made at once, and the root key changes by s
   const again = (await server.write('sys/rotate/recovery/init', body, token)).body.data
   assert.deepEqual([again.started, again.required], [true, 2])
 })
+
+test('the first recovery keys are not made for somebody without a token, who could make a root token with them', async () => {
+  const { server, token } = await selfUnsealing(0)
+  await using _ = server
+  const body = { secret_shares: 1, secret_threshold: 1 }
+  for (const asked of [body, { ...body, require_verification: true }]) {
+    const { status, body: answer } = await server.write('sys/rekey-recovery-key/init', asked, null)
+    assert.equal(status, 400)
+    assert.match(answer.errors[0], /sys\/rotate\/recovery\/init/)
+    assert.equal(answer.keys, undefined)
+  }
+  assert.equal((await server.read('sys/rekey-recovery-key/init', null)).body.started, false)
+  assert.equal((await server.write('sys/rotate/recovery/init', body, null)).status, 403)
+  assert.equal((await server.write('sys/rotate/recovery/init', body, token)).body.data.keys.length, 1)
+})

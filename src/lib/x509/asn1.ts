@@ -5,6 +5,8 @@ import { type AsnType, fromBER } from 'asn1js'
 const MAX_NODES = 2500
 const MAX_DEPTH = 32
 export const MAX_DER_BYTES = 512 * 1024
+/** The longest that are given out have some thirty; time to read one grows with the square. */
+const MAX_OID_BYTES = 128
 
 export interface Node {
   /** 0 universal, 2 context-specific. */
@@ -73,6 +75,7 @@ export function isContext(node: Node | undefined, number: number): boolean {
 
 export function oidOf(node: Node | undefined): string {
   const { content } = universal(node, tags.oid)
+  if (content.length > MAX_OID_BYTES) throw new Malformed('an object identifier is too long')
   const arcs: bigint[] = []
   let value = 0n
   for (const byte of content) {

@@ -140,7 +140,11 @@ function tellMemory(): void {
 }
 
 async function endFirstRun(node: StrongroomNode, folder: string): Promise<void> {
-  if (!(await node.core.mounts.at('secret', 'secret'))) await enableFirstMounts(node)
+  const { mounts } = node.core
+  const made = await mounts.at('secret', 'secret')
+  // Cut off in the making, it is no mount yet, and would soon be removed. It has given out nothing.
+  if (made?.entry.tainted) await mounts.disable('secret', 'secret', async () => {})
+  if (!made || made.entry.tainted) await enableFirstMounts(node)
   await rm(path.join(folder, MARK), { force: true })
   await syncFolder(folder)
 }

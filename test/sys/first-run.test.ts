@@ -56,6 +56,30 @@ test('a first run cut off after its keys were written is finished by the next', 
   assert.equal(existsSync(path.join(place.folder, 'first-run')), false)
 })
 
+test('a first run cut off while it made its first mount makes it anew', async () => {
+  await using place = await temporary()
+  {
+    await using server = await startServer({ folder: place.folder })
+    const mount = { type: 'kv', options: { version: '2' } }
+    assert.equal((await server.write('sys/mounts/secret', mount)).status, 204)
+    // As `enable` leaves it when it is killed between its two transactions.
+    await server.node.seal
+      .barrier!.storage('mount/')
+      .update<MountEntry[]>('table', (table = []) =>
+        table.map((each) => (each.path === 'secret/' ? { ...each, tainted: true } : each)),
+      )
+    await writeFile(path.join(place.folder, 'first-run'), '')
+    await writeFile(path.join(place.folder, 'root-token'), `${server.root}\n`)
+    await writeFile(path.join(place.folder, 'unseal-key'), `${server.unsealKey}\n`)
+  }
+  const program = await startProgram({ folder: place.folder })
+  await using _ = disposing(program)
+  assert.equal((await program.send('GET', 'sys/mounts')).body.data['secret/']?.type, 'kv')
+  assert.equal((await program.send('POST', 'secret/data/app', { data: { v: 1 } })).status, 200)
+  assert.equal((await program.send('GET', 'secret/data/app')).body.data.data.v, 1)
+  assert.equal(existsSync(path.join(place.folder, 'first-run')), false)
+})
+
 test('killed at any moment of its first run, the next start works or says why not', async () => {
   for (const waitMs of [200, 350, 500, 800]) {
     await using place = await temporary()

@@ -64,6 +64,15 @@ test('those who are blocked are not forgotten for the sake of newcomers', () => 
   assert.ok(!limiter.take('bad', 6000).allowed)
 })
 
+test('a few who are blocked for long do not keep the windows of all others from making room', () => {
+  const limiter = new Limiter(rule({ rate: 1, interval_seconds: 1, block_seconds: 86_400 }), 100)
+  for (let n = 0; n < 5; n += 1) for (let times = 0; times < 2; times += 1) limiter.take(`bad ${n}`, n)
+  // One client a second, each with a window of a second: there is room for all of them.
+  for (let n = 0; n < 1000; n += 1) assert.ok(limiter.take(`client ${n}`, 10_000 + n * 1000).allowed, `client ${n}`)
+  assert.ok(limiter.clients < 20)
+  for (let n = 0; n < 5; n += 1) assert.ok(!limiter.take(`bad ${n}`, 2_000_000).allowed)
+})
+
 test('an IPv6 network of 64 bits is one client, an IPv4 address is one', () => {
   assert.equal(clientOf('192.0.2.7'), '192.0.2.7')
   assert.equal(clientOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')

@@ -32,7 +32,7 @@ export interface Taken {
 export class Limiter {
   readonly #rule: RateRule
   readonly #maxClients: number
-  /** In the order in which windows were opened. */
+  /** In the order in which windows are looked at for room. */
   readonly #windows = new Map<string, Window>()
 
   constructor(rule: RateRule, maxClients = MAX_CLIENTS) {
@@ -88,13 +88,14 @@ export class Limiter {
     return fresh
   }
 
-  /** Windows that are over make room. Nobody loses one that still counts. */
+  /**
+   * Windows that are over make room. Nobody loses one that still counts: it goes to the end, so that in their turn all are
+   * looked at, however long those at the front are blocked.
+   */
   #sweep(nowMs: number): void {
-    let looked = 0
-    for (const [client, { endsAtMs, blockedUntilMs }] of this.#windows) {
-      if (looked === SWEEP) return
-      looked += 1
-      if (Math.max(endsAtMs, blockedUntilMs) <= nowMs) this.#windows.delete(client)
+    for (const [client, window] of this.#windows.entries().take(SWEEP)) {
+      this.#windows.delete(client)
+      if (Math.max(window.endsAtMs, window.blockedUntilMs) > nowMs) this.#windows.set(client, window)
     }
   }
 }

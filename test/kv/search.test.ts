@@ -101,6 +101,16 @@ test('a caller finds what it may list or read, and by notes only what it may rea
     }
     path "secret/data/app/queue" { capabilities = ["read"] }`,
     data: `${search_}path "secret/data/*" { capabilities = ["read"] }`,
+    // Whoever would need somebody's approval, a wrapping or a parameter to read it does not get it without by a search.
+    approved: `${search_}path "secret/metadata/app/*" {
+      capabilities = ["read", "list"]
+      control_group = { factor "ops" { identity { group_names = ["ops"] approvals = 1 } } }
+    }`,
+    wrapped: `${search_}path "secret/metadata/app/*" { capabilities = ["read", "list"] min_wrapping_ttl = "1s" }`,
+    ticket: `${search_}path "secret/metadata/app/*" {
+      capabilities = ["read", "list"]
+      required_parameters = ["ticket"]
+    }`,
   }
   const found: Record<string, unknown> = {}
   for (const [name, policy] of Object.entries(policies)) {
@@ -122,6 +132,10 @@ test('a caller finds what it may list or read, and by notes only what it may rea
     reads: [['app/Database'], ['app/Database', 'app/queue'], { keys: ['app/Database', 'app/queue'], key_info: info }],
     filtered: [[], [], { keys: ['app/queue'], key_info: {} }],
     data: [[], [], undefined],
+    approved: [[], [], undefined],
+    wrapped: [[], [], undefined],
+    // Parameters are asked for by reads, not by listings.
+    ticket: [['app/Database'], [], { keys: ['app/Database', 'app/queue'], key_info: {} }],
   })
   assert.equal((await search(server, 'app', { token: await server.login(['default']) })).status, 403)
 })

@@ -43,18 +43,28 @@ function endpointHelp(verb: Verb, { about, fields }: Endpoint): string {
   return [`${methods[verb]}: ${about}`, ...lines].join('\n')
 }
 
+/** `integer, from 1 to 10, default 3`; bounds and choices as the decoder holds them. */
 function fieldNotes(field: Field): string {
-  const notes: string[] = [field.type]
+  const notes = [field.type, ...boundsOf(field)]
   if (field.required) notes.push('required')
   if ('default' in field) notes.push(`default ${JSON.stringify(field.default)}`)
   if (field.deprecated) notes.push('deprecated')
   return notes.join(', ')
 }
 
+/** What values it takes, beyond its type. */
+export function boundsOf(field: Field): string[] {
+  if (field.type === 'string' && field.choices) return [`one of ${field.choices.join(' ')}`]
+  if (field.type !== 'integer' && field.type !== 'duration') return []
+  const { min, max } = { max: undefined, ...field }
+  const bounds = [min !== undefined && `from ${min}`, max !== undefined && `to ${max}`].filter(Boolean)
+  return bounds.length > 0 ? [bounds.join(' ')] : []
+}
+
 function mountHelp({ engine, mount, route }: NonNullable<Routed['mounted']>): string {
-  const lines = engine.paths(mount.settings()).map(({ pattern, operations }) => {
-    const first = Object.values(operations)[0]
-    return `    ${route}${pattern}\n        ${first?.about ?? ''}`
+  const lines = engine.paths(mount.settings()).map(({ pattern, about, operations }) => {
+    const title = about ?? Object.values(operations)[0]?.about ?? ''
+    return `    ${route}${pattern}\n        ${title}`
   })
   return [engine.about, 'Paths:', ...lines].join('\n\n')
 }

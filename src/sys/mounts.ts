@@ -83,7 +83,9 @@ export function mountPaths(services: MountServices, kind: MountKind): Path[] {
       ...sudo,
       operations: {
         read: endpoint(`One ${what}.`, { path }, (call) => readOne(services, kind, call)),
-        update: endpoint(`Enable a ${what}.`, enableFields, (call) => enable(services, kind, call)),
+        update: endpoint(`Enable ${kind === 'auth' ? 'an' : 'a'} ${what}.`, enableFields, (call) =>
+          enable(services, kind, call),
+        ),
         delete: endpoint(`Disable it, with everything it holds.`, { path }, (call) => disable(services, kind, call)),
       },
     },

@@ -5,7 +5,7 @@ import { found } from '#sdk/errors.ts'
 import { pageFields } from '#sdk/listing.ts'
 import type { Data, Fields } from '#sdk/schema.ts'
 
-const id = { type: 'string', about: 'Id.', required: true } as const
+const id = { type: 'string', about: 'Id of the entity.', required: true } as const
 const name = { type: 'string', about: 'Name of the entity.', required: true } as const
 const changes = {
   metadata: { type: 'pairs', about: 'Anything to know about it; policies may refer to it.' },
@@ -74,7 +74,11 @@ export function identityEngine(identity: Identity): Engine {
       },
       {
         pattern: 'entity-alias/id/:id',
-        operations: { read: endpoint('An alias.', { id }, (call) => showAlias(identity, call)) },
+        operations: {
+          read: endpoint('An alias.', { id: { ...id, about: 'Id of the alias.' } }, (call) =>
+            showAlias(identity, call),
+          ),
+        },
       },
       {
         pattern: 'lookup/entity',

@@ -1,0 +1,7 @@
+/** All pages of the reference, as the code says them. */
+import { apiPages } from './api.ts'
+import type { Page } from './page.ts'
+
+export async function allPages(): Promise<Page[]> {
+  return [...(await apiPages())]
+}

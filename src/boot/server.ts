@@ -17,7 +17,7 @@ import { sanitizedConfig } from './sanitized.ts'
 import { sealConfig } from './seals.ts'
 import { runDev } from './dev.ts'
 
-const flags = {
+export const serverFlags = {
   config: {
     kind: 'text',
     many: true,
@@ -45,18 +45,18 @@ const help = `Usage: strongroom server -config=FILE|FOLDER
 
   Starts a server. \`strongroom start\` needs no configuration and keeps its data.
 
-${flagHelp(flags)}
+${flagHelp(serverFlags)}
 `
 
 /** @returns the exit status when the server did not start; a running server ends by a signal */
 export async function serverCommand(args: readonly string[]): Promise<number | undefined> {
-  const parsed = parseFlags(flags, args)
+  const parsed = parseFlags(serverFlags, args)
   if (!parsed.ok) {
     process.stderr.write(`${parsed.message}\n\n${help}`)
     return 1
   }
   const { values } = parsed
-  const given = (name: keyof typeof flags) => values.get(name)?.[0]
+  const given = (name: keyof typeof serverFlags) => values.get(name)?.[0]
   if (given('help') === 'true') {
     process.stdout.write(help)
     return 0

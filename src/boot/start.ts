@@ -23,7 +23,7 @@ import { listen, obeySignals } from './run.ts'
 const KEY = 'unseal-key'
 const MARK = 'first-run'
 
-const flags = {
+export const startFlags = {
   data: { kind: 'text', about: 'Folder of the data (./strongroom-data).' },
   address: { kind: 'text', about: 'Where to listen (127.0.0.1:8200, or a free port if that is taken).' },
   help: { kind: 'boolean', about: 'Print this help.' },
@@ -33,11 +33,11 @@ const help = `Usage: strongroom start [-data=FOLDER] [-address=HOST:PORT]
 
   Starts a server that keeps its data in a folder. The first run makes the keys; later runs go on.
 
-${flagHelp(flags)}
+${flagHelp(startFlags)}
 `
 
 export async function startCommand(args: readonly string[]): Promise<number | undefined> {
-  const parsed = parseFlags(flags, args)
+  const parsed = parseFlags(startFlags, args)
   if (!parsed.ok || parsed.values.has('help')) {
     const out = parsed.ok ? process.stdout : process.stderr
     out.write(parsed.ok ? help : `${parsed.message}\n\n${help}`)

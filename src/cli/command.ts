@@ -81,7 +81,7 @@ export const httpFlags = {
     type: 'string',
     aliases: ['ns'],
     variable: 'NAMESPACE',
-    about: 'Namespace to work in; paths are then relative to it.',
+    about: 'Namespace to work in; paths are then relative to it. This server has only the root namespace.',
   },
   'non-interactive': { type: 'boolean', default: false, about: 'Never ask anything on the terminal.' },
   'output-curl-string': {
@@ -94,7 +94,11 @@ export const httpFlags = {
     default: false,
     about: 'Print the policy that the request needs instead of sending it.',
   },
-  'policy-override': { type: 'boolean', default: false, about: 'Override policies that are enforced softly.' },
+  'policy-override': {
+    type: 'boolean',
+    default: false,
+    about: 'For other servers: override policies that are enforced softly.',
+  },
   'tls-server-name': {
     type: 'string',
     variable: 'TLS_SERVER_NAME',

@@ -24,3 +24,15 @@ test('the reference has no page that nothing stands for', () => {
   const there = globSync('docs/reference/**/*.md').map((file) => file.replaceAll(path.sep, '/'))
   assert.deepEqual(there.toSorted(), pages.map(({ file }) => file).toSorted(), RENEW)
 })
+
+test('every variable that a command reads is on the page of the command line', () => {
+  const page = readFileSync('docs/reference/cli.md', 'utf8')
+  const read = globSync('src/cli/**/*.ts').flatMap((file) =>
+    Array.from(readFileSync(file, 'utf8').matchAll(/\b(?:switchV|v)ariable(?:Name)?\('(\w+)'\)/g), ([, name]) => name!),
+  )
+  assert.ok(read.length >= 10)
+  assert.deepEqual(
+    [...new Set(read)].filter((name) => !page.includes(`| \`${name}\` |`)),
+    [],
+  )
+})

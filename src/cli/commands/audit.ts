@@ -48,7 +48,7 @@ export const enable = command({
   examples: [{ about: 'Write to a file:', words: 'strongroom audit enable file file_path=/var/log/strongroom.log' }],
   flags: {
     description: { type: 'string', about: 'What the device is for.' },
-    local: { type: 'boolean', default: false, about: 'Not replicated.' },
+    local: { type: 'boolean', default: false, about: 'Accepted for scripts that set it.' },
     path: { type: 'string', about: 'Name of the device. The default is its type.' },
   },
   output: 'none',

@@ -21,7 +21,10 @@ const shared = {
     about: 'How long leases and tokens live if nobody says otherwise. -1: as the system has it.',
   },
   description: { type: 'string', about: 'What the mount is for.' },
-  'identity-token-key': { type: 'string', about: 'Key that signs identity tokens for this mount.' },
+  'identity-token-key': {
+    type: 'string',
+    about: 'For other servers: key that signs identity tokens. This server does not know it.',
+  },
   'listing-visibility': {
     type: 'string',
     choices: ['', 'unauth', 'hidden'],
@@ -33,15 +36,21 @@ const shared = {
     type: 'list',
     about: 'Header of requests that the mount may see. May be given several times.',
   },
-  'plugin-version': { type: 'string', about: 'Version of the plugin to run.' },
-  'trim-request-trailing-slashes': { type: 'boolean', about: 'Take slashes at the end of paths away.' },
+  'plugin-version': { type: 'string', about: 'Accepted for scripts that set it; engines are part of the server.' },
+  'trim-request-trailing-slashes': {
+    type: 'boolean',
+    about: 'For other servers: take slashes at the end of paths away. This server does not know it.',
+  },
 } as const
 
 const secretsOnly = {
-  'allowed-managed-keys': { type: 'list', about: 'Managed key the mount may use. May be given several times.' },
+  'allowed-managed-keys': {
+    type: 'list',
+    about: 'For other servers: managed key the mount may use. May be given several times.',
+  },
   'delegated-auth-accessors': {
     type: 'list',
-    about: 'Accessor of an auth method that the mount may log in by. May be given several times.',
+    about: 'For other servers: accessor of an auth method that the mount may log in by. May be given several times.',
   },
   version: { type: 'integer', about: 'Version of the engine, for kv: 1 or 2.' },
 } as const
@@ -56,10 +65,14 @@ const authOnly = {
 
 const enableOnly = {
   'external-entropy-access': { type: 'boolean', default: false, about: 'Accepted for scripts that set it.' },
-  'force-no-cache': { type: 'boolean', default: false, about: 'Do not cache what the mount stores.' },
-  local: { type: 'boolean', default: false, about: 'Not replicated.' },
+  'force-no-cache': { type: 'boolean', default: false, about: 'Accepted for scripts that set it.' },
+  local: { type: 'boolean', default: false, about: 'Accepted for scripts that set it.' },
   path: { type: 'string', about: 'Where to mount it. The default is its type.' },
-  'seal-wrap': { type: 'boolean', default: false, about: 'Encrypt what it stores by the seal besides.' },
+  'seal-wrap': {
+    type: 'boolean',
+    default: false,
+    about: 'Accepted for scripts that set it; every entry is encrypted.',
+  },
 } as const
 
 const lockout = {

@@ -12,7 +12,7 @@ const POLL_INTERVAL_MS = 1000
 export const moveSecrets = command({
   usage: '[options] SOURCE DESTINATION',
   details:
-    'Moves a secrets engine to another path, also into another namespace, with all it holds. Its leases are revoked. Returns when that is done.',
+    'Moves a secrets engine to another path, with all it holds. Its leases are revoked. Returns when that is done.',
   examples: [{ about: 'Move a mount:', words: 'strongroom secrets move secret/ kv/' }],
   flags: {},
   output: 'none',
@@ -23,7 +23,7 @@ export const moveSecrets = command({
 export const moveAuth = command({
   usage: '[options] SOURCE DESTINATION',
   details:
-    'Moves an auth method to another path, also into another namespace, with all it holds. Tokens it made are revoked. Returns when that is done.',
+    'Moves an auth method to another path, with all it holds. Tokens it made are revoked. Returns when that is done.',
   examples: [{ about: 'Move a mount:', words: 'strongroom auth move approle/ machines/' }],
   flags: {},
   output: 'none',

@@ -55,6 +55,8 @@ const packages: Record<string, string> = {
   yaml: 'cli',
   bcryptjs: 'auth/userpass',
   openpgp: 'seal/pgp',
+  '@noble/ciphers': 'engines/transit',
+  '@noble/curves': 'engines/transit',
 }
 
 const importPattern = /\b(?:from|import)\s+'([^']+)'|\bimport\(\s*'([^']+)'/g

@@ -1,9 +1,13 @@
 /** Authenticated encryption of one message: nonce, ciphertext and tag in one piece, as the API has it. */
 import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from 'node:crypto'
+import { hchacha } from '@noble/ciphers/chacha.js'
 import type { AeadType } from './types.ts'
 
 const TAG_BYTES = 16
 const POOL_BYTES = 4096
+
+/** What each state of ChaCha20 begins with (RFC 8439 §2.3). */
+const SIGMA = new Uint32Array([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574])
 
 const pool = Buffer.alloc(POOL_BYTES)
 let spent = POOL_BYTES
@@ -65,21 +69,12 @@ function forget(messageKey: Key, key: Key): void {
   if (messageKey !== key && messageKey instanceof Uint8Array) messageKey.fill(0)
 }
 
-/** The words that each state of ChaCha20 begins with (RFC 8439 §2.3). */
-const CONSTANTS = [0x61707865, 0x3320646e, 0x79622d32, 0x6b206574]
-
-/**
- * HChaCha20 (draft-irtf-cfrg-xchacha §2.2): words 0–3 and 12–15 after the rounds, before the start state is added. OpenSSL
- * gives the first block of the key stream, in which it has been added; of these words it is known, so it is taken off again.
- */
+/** HChaCha20 (draft-irtf-cfrg-xchacha §2.2), which OpenSSL does not offer by itself. */
 export function hchacha20(key: Key, nonce: Uint8Array): Buffer {
-  const block = createCipheriv('chacha20', key, nonce).update(Buffer.alloc(64))
-  const start = Buffer.from(nonce)
-  const out = Buffer.alloc(32)
-  for (let word = 0; word < 4; word++) {
-    out.writeUInt32LE((block.readUInt32LE(word * 4) - CONSTANTS[word]!) >>> 0, word * 4)
-    out.writeUInt32LE((block.readUInt32LE(48 + word * 4) - start.readUInt32LE(word * 4)) >>> 0, 16 + word * 4)
-  }
-  block.fill(0)
-  return out
+  const words = (bytes: Uint8Array) => new Uint32Array(Uint8Array.from(bytes).buffer)
+  const secret = words(key instanceof Uint8Array ? key : key.export())
+  const out = new Uint32Array(8)
+  hchacha(SIGMA, secret, words(nonce), out)
+  secret.fill(0)
+  return Buffer.from(out.buffer)
 }

@@ -106,8 +106,8 @@ async function signEcdsa(
     return isFast(type) ? sign(named(hash).node, input, form) : signLater(named(hash).node, input, form)
   }
   const raw = await aside.run({ kind: 'ecdsa-sign', key, type: name, digest: input })
-  if (!(raw instanceof Uint8Array)) refuse('a digest of zeros cannot be signed')
-  return marshaling === 'jws' ? Buffer.from(raw) : fromRaw(Buffer.from(raw))
+  const bytes = Buffer.from(raw as Uint8Array)
+  return marshaling === 'jws' ? bytes : fromRaw(bytes)
 }
 
 async function verifyEcdsa(

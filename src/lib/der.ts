@@ -108,9 +108,10 @@ function base128(value: bigint): number[] {
   return groups
 }
 
-/** UTCTime until 2049, GeneralizedTime from then on (RFC 5280 §4.1.2.5). */
+/** UTCTime from 1950 to 2049, GeneralizedTime for all else (RFC 5280 §4.1.2.5). Years 0 to 9999. */
 export function time(at: Date): Buffer {
-  return at.getUTCFullYear() < 2050 ? element(0x17, Buffer.from(digits(at).slice(2))) : generalizedTime(at)
+  const year = at.getUTCFullYear()
+  return year >= 1950 && year < 2050 ? element(0x17, Buffer.from(digits(at).slice(2))) : generalizedTime(at)
 }
 
 export function generalizedTime(at: Date): Buffer {

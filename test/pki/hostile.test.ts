@@ -5,7 +5,7 @@ import test from 'node:test'
 import { bits, integer, oid, sequence, set, smallInteger, utf8 } from '#lib/der.ts'
 import { encodePem } from '#lib/x509/pem.ts'
 import { readRequest } from '#lib/x509/read.ts'
-import { issue, makeRole, makeRoot, ok, refused, startPki } from './support.ts'
+import { issue, makeRole, makeRoot, mountPki, ok, refused, startPki } from './support.ts'
 
 /** A private key of one's own that says it belongs to `claimed`. */
 function ecKeyClaiming(claimed: ReturnType<typeof createPublicKey>): string {
@@ -57,4 +57,23 @@ test('an object identifier of great length is refused at once', () => {
   assert.deepEqual(readRequest(der), { ok: false, message: 'an object identifier is too long' })
   // Half a minute where each of its bytes moves all those before it.
   assert.ok(performance.now() - startedAt < 1000)
+})
+test('a private key that only claims to be the one of a CA is not taken for it', async () => {
+  await using server = await startPki()
+  for (const [key_type, claiming] of [
+    ['ec', ecKeyClaiming],
+    ['rsa', rsaKeyClaiming],
+  ] as const) {
+    const root = await makeRoot(server, { key_type, common_name: key_type })
+    await mountPki(server, key_type)
+    ok(await server.write(`${key_type}/issuers/import/cert`, { pem_bundle: root.certificate }))
+    const fake = claiming(new X509Certificate(root.certificate).publicKey)
+    for (const where of ['keys/import', 'issuers/import/bundle', 'config/ca']) {
+      refused(
+        await server.write(`${key_type}/${where}`, { pem_bundle: fake }),
+        'unable to import: the halves of a private key do not belong together',
+      )
+    }
+    assert.equal(ok(await server.read(`${key_type}/issuer/default`)).key_id, '')
+  }
 })

@@ -149,6 +149,21 @@ test('no certificate outlives its issuer unless the mount says so, and none the 
     'either ttl or not_after should be provided. Both should not be provided in the same request.',
   )
   refused(await server.write('pki/issue/web', { common_name: 'a.example.com', not_after: 'tomorrow' }), /parsing time/)
+  await makeRole(server, { not_before_duration: '99999999999' })
+  refused(
+    await server.write('pki/issue/web', { common_name: 'a.example.com', ttl: '1h' }),
+    'not_before is too early for a certificate',
+  )
+  await makeRole(server)
+  const old = await issue(server, { ttl: '1h', not_before: '1949-12-31T23:59:59Z' })
+  assert.match(await certificateText(old.certificate), /Not Before: Dec 31 23:59:59 1949 GMT/)
+  await makeRole(server, { max_ttl: '99999999999999' })
+  refused(
+    await server.write('pki/issue/web', { common_name: 'a.example.com', ttl: '9999999999999' }),
+    'not_after is too late for a certificate',
+  )
+  refused(await server.write('pki/config/crl', { expiry: '9999999h' }), /given expiry could not be decoded/)
+  await makeRole(server)
   server.tick(49 * 3600)
   refused(
     await server.write('pki/issue/web', { common_name: 'a.example.com', ttl: '1s' }),

@@ -36,11 +36,14 @@ export async function crlSettings(storage: Pick<StorageReads, 'getShared'>): Pro
   return (await storage.getShared<CrlSettings>('config/crl')) ?? usualSettings
 }
 
+/** A hundred years: what ends later than a date can say is no setting. */
+export const MAX_SECONDS = 3_153_600_000
+
 /** @throws ApiError for durations that are none, or do not fit each other */
 export function checkCrlSettings(settings: CrlSettings): void {
   for (const name of ['expiry', 'ocsp_expiry', 'auto_rebuild_grace_period', 'delta_rebuild_interval'] as const) {
     const seconds = parseDuration(settings[name])
-    if (seconds === undefined || seconds < 0) {
+    if (seconds === undefined || seconds < 0 || seconds > MAX_SECONDS) {
       refuse(`given ${name} could not be decoded: time: invalid duration ${JSON.stringify(settings[name])}`)
     }
   }

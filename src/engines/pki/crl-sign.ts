@@ -9,6 +9,7 @@ import { readCrl } from '#lib/x509/read-crl.ts'
 import { signedBy } from '#lib/x509/read.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { type Data, type Fields, isObject } from '#sdk/schema.ts'
+import { MAX_SECONDS } from './crl-settings.ts'
 import { issuerRef } from './fields.ts'
 import { type Signer, signerFor } from './issuer-store.ts'
 import { refuse } from './key-store.ts'
@@ -96,7 +97,8 @@ async function reply(
   if (base >= number) refuse('delta_crl_base_number must be less than crl_number')
   if (format !== 'pem' && format !== 'der') refuse('the "format" path parameter must be "pem" or "der"')
   const seconds = parseDuration(data.next_update)
-  if (seconds === undefined || seconds <= 0) return refuse(`invalid value for next_update: ${data.next_update}`)
+  if (seconds === undefined || seconds <= 0 || seconds > MAX_SECONDS)
+    return refuse(`invalid value for next_update: ${data.next_update}`)
   const thisUpdate = new Date(Math.floor(now.getTime() / 1000) * 1000)
   const extensions = [
     authorityKeyId(issuerKeyId(signer)),

@@ -1,5 +1,6 @@
 /** Certificates and keys from elsewhere: `intermediate/set-signed`, `config/ca`, `issuers/import/…`, `keys/import`. */
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
+import { promisify } from 'node:util'
 import { keyTypeOf } from '#lib/x509/algorithms.ts'
 import { parsePem, type PemBlock } from '#lib/x509/pem.ts'
 import { type ReadCertificate, readCertificate } from '#lib/x509/read.ts'
@@ -51,6 +52,7 @@ export const importPaths: readonly Path[] = [
 
 async function importBundle(mount: Mount, text: string, allowsKeys: boolean): Promise<Reply> {
   const { certificates, keys } = contentOf(text, allowsKeys)
+  for (const key of keys) await checkHalves(key)
   const imported = await mount.storage.transact(async (transaction) => {
     const told = {
       imported_keys: [] as string[],
@@ -130,10 +132,23 @@ function keyOf({ label, bytes }: PemBlock): KeyObject {
   }
 }
 
+const signLater = promisify(sign)
+
+/** A private key carries its public part along; only a signature proves that they belong together. */
+async function checkHalves(key: KeyObject): Promise<void> {
+  const digest = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  const challenge = randomBytes(32)
+  const signature = await signLater(digest, challenge, key).catch(() => undefined)
+  if (!signature || !verify(digest, challenge, createPublicKey(key), signature)) {
+    refuse('unable to import: the halves of a private key do not belong together')
+  }
+}
+
 async function importKey({ mount, data }: Call<typeof keyImportFields>): Promise<Reply> {
   const blocks = parsePem(data.pem_bundle) ?? []
   if (blocks.length !== 1) refuse(`expected exactly one key in the PEM, found ${blocks.length}`)
   const key = keyOf(blocks[0]!)
+  await checkHalves(key)
   const { entry } = await mount.storage.transact(async (transaction) => {
     const put = await putKey(transaction, key, data.key_name)
     if (!put.existed) await giveKey(transaction, put.entry)

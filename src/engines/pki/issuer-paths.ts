@@ -55,9 +55,10 @@ const replaceFields = {
 const noConfig: IssuerConfig = { default: '', default_follows_latest_issuer: false }
 
 export const issuerPaths: readonly Path[] = [
-  { pattern: 'issuers', operations: { list: endpoint('List issuers.', pageFields, listIssuers) } },
+  { pattern: 'issuers', readsOnly: true, operations: { list: endpoint('List issuers.', pageFields, listIssuers) } },
   {
     pattern: 'issuer/:issuer_ref',
+    readsOnly: true,
     operations: {
       read: endpoint('Read an issuer.', refFields, async ({ mount, data }) => ({
         data: await shownIssuer(mount, await findIssuer(mount.storage, data.issuer_ref)),

@@ -37,13 +37,14 @@ const configFields = {
 } as const satisfies Fields
 
 export const keyPaths: readonly Path[] = [
-  { pattern: 'keys', operations: { list: endpoint('List keys.', pageFields, listKeys) } },
+  { pattern: 'keys', readsOnly: true, operations: { list: endpoint('List keys.', pageFields, listKeys) } },
   {
     pattern: 'keys/generate/:exported',
     operations: { update: endpoint('Make a key.', generateFields, makeKey) },
   },
   {
     pattern: 'key/:key_ref',
+    readsOnly: true,
     operations: {
       read: endpoint('Look at a key.', refFields, readKey),
       update: endpoint('Rename a key.', updateFields, renameKey),

@@ -52,6 +52,7 @@ export const readPaths: readonly Path[] = [
   },
   {
     pattern: 'certs',
+    readsOnly: true,
     operations: {
       list: endpoint('List the serial numbers of certificates.', pageFields, async ({ mount, data }) => ({
         data: { keys: await serials(mount, 'cert/', data) },
@@ -60,10 +61,12 @@ export const readPaths: readonly Path[] = [
   },
   {
     pattern: 'certs/detailed',
+    readsOnly: true,
     operations: { list: endpoint('List certificates with what they say.', pageFields, detailed) },
   },
   {
     pattern: 'certs/revoked',
+    readsOnly: true,
     operations: {
       list: endpoint('List the serial numbers of revoked certificates.', pageFields, async ({ mount, data }) => ({
         data: { keys: await serials(mount, 'revoked/', data) },

@@ -12,6 +12,7 @@ const named = { name: roleName } as const satisfies Fields
 export const rolePaths: readonly Path[] = [
   {
     pattern: 'roles',
+    readsOnly: true,
     operations: {
       list: endpoint('List roles.', pageFields, async ({ mount, data }) => ({
         data: { keys: await listNames(mount.storage, 'role/', data) },
@@ -20,6 +21,7 @@ export const rolePaths: readonly Path[] = [
   },
   {
     pattern: 'roles/:name',
+    readsOnly: true,
     operations: {
       read: endpoint('Read a role.', named, readRole),
       update: endpoint('Make a role, or replace it.', roleFields, ({ mount, data }) => write(mount, data)),

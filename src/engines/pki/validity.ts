@@ -46,11 +46,13 @@ export function validityOf({ role, input, settings, now, issuer }: Circumstances
   }
   const latest = after(start, maxSeconds)
   const notAfter = fixed === '' ? after(start, Math.min(wanted, maxSeconds)) : moment(fixed)
+  // Also what is too large for a Date, whose year is then no number.
+  if (!(notAfter.getUTCFullYear() <= 9999)) refuse('not_after is too late for a certificate')
   if (fixed !== '' && role.not_after === '') checkBound(role.not_after_bound, notAfter, latest)
   const notBefore = beginning(role, input, start)
+  if (!(notBefore.getUTCFullYear() >= 1)) refuse('not_before is too early for a certificate')
   const end = withinIssuer(notAfter, issuer)
   if (end.getTime() <= notBefore.getTime()) refuse('the certificate would end before it begins')
-  if (end.getUTCFullYear() > 9999) refuse('not_after is too late for a certificate')
   return { notBefore, notAfter: end, warnings }
 }
 

@@ -135,3 +135,12 @@ test('one entry says who it is of only where somebody is', async () => {
   assert.deepEqual(await lockout.lockedAt(at('')), ['bob'])
   assert.ok((await storage.keys('')).every((key) => !key.includes('bob')))
 })
+
+test('of fifty that fail in the same moment no more count, or are told so, than of fifty one after the other', async () => {
+  const { lockout, storage } = await open()
+  const rules = lockout.rulesOf(at('x', 'approle'))!
+  const told = await Promise.all(Array.from({ length: 50 }, () => lockout.failed(at('x', 'approle'), rules, true)))
+  assert.equal(told.filter(Boolean).length, 5)
+  const [key] = await storage.keys('')
+  assert.equal((await storage.get<{ count: number }>(key!))?.count, 5)
+})

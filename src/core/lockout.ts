@@ -118,9 +118,11 @@ export class Lockout {
     this.#pending.set(key, (this.#pending.get(key) ?? 0) + 1)
     try {
       const crowdedOut = known ? undefined : this.#remember(key)
-      await this.#storage.transact(async (transaction) => {
+      return await this.#storage.transact(async (transaction) => {
         const nowMs = this.#clock.now().getTime()
         const entry = await transaction.get<FailedLogins>(key)
+        // Others that failed in the same moment were faster: what comes after the lock must not begin a row of its own.
+        if (isLocked(entry, rules, nowMs)) return false
         const keepSeconds = Math.max(rules.durationSeconds, rules.counterResetSeconds)
         transaction.put<FailedLogins>(key, {
           ...(known && { name: place.name }),
@@ -129,13 +131,13 @@ export class Lockout {
           until_ms: nowMs + keepSeconds * 1000,
         })
         if (crowdedOut !== undefined) transaction.delete(crowdedOut)
+        return true
       })
     } finally {
       const left = this.#pending.get(key)! - 1
       if (left > 0) this.#pending.set(key, left)
       else this.#pending.delete(key)
     }
-    return true
   }
 
   /** Ends the row. Nothing is written where there is none. */

@@ -40,6 +40,7 @@ export function callOf(known: Known, limit = 0): PreparedCall | undefined {
     remoteAddress: incoming.remoteAddress,
     headers: headersFor(mounted.entry.config.passthrough_request_headers, incoming.headers),
     wrapped: incoming.wrapTtlSeconds !== undefined,
+    hidesVersion: incoming.redact?.version === true,
     rights: undefined,
     unknown: decoded.unknown,
     replaced: bare ? none : Object.keys(match.params).filter((name) => Object.hasOwn(incoming.body, name)),

@@ -90,6 +90,8 @@ export interface Call<F extends Fields = Fields> {
   headers?: Readonly<Record<string, string | string[] | undefined>>
   /** Whether the reply will be wrapped (X-Vault-Wrap-TTL). */
   wrapped: boolean
+  /** The listener is not to tell which version this is. */
+  hidesVersion?: boolean
   /** Only on paths that say `asksRights`. */
   rights?: Rights | undefined
 }

@@ -103,7 +103,12 @@ async function document(services: InternalServices, call: Call<typeof documentFi
   const acl = await callersAcl(services, call)
   const all = [...(await services.mounts.all('secret')), ...(await services.mounts.all('auth'))]
   const mounts = all.filter((mounted) => !mounted.entry.tainted && isShown(acl, mounted))
-  const options = { mounts, bare: services.barePaths(), generic: call.data.generic_mount_paths }
+  const options = {
+    mounts,
+    bare: services.barePaths(),
+    generic: call.data.generic_mount_paths,
+    version: call.hidesVersion ? '' : apiVersion,
+  }
   return { raw: { contentType: 'application/json', body: await openApiDocument(options) } }
 }
 

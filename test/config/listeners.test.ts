@@ -183,6 +183,9 @@ describe('what answers tell', () => {
     assert.deepEqual([status.version, status.build_date, 'cluster_name' in status], ['', '', false])
     assert.equal(status.initialized, true)
     assert.equal((await ask(closed, 'sys/leader')).leader_address, '')
+    const document = async (port: number) => await ask(port, 'sys/internal/specs/openapi')
+    assert.equal((await document(open)).info.version, told.version)
+    assert.equal((await document(closed)).info.version, '')
   })
 
   test('the name of the machine stands in every answer, also in refusals, when that is asked for', async () => {

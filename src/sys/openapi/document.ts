@@ -4,7 +4,6 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import type { Mounted } from '#core/mounts/mounts.ts'
-import { apiVersion } from '#lib/version.ts'
 import type { Path } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Schema } from './field.ts'
@@ -22,10 +21,12 @@ export interface DocumentOptions {
   bare: readonly Path[]
   /** One mount of each kind, at a path that is a parameter. */
   generic: boolean
+  /** Of the API. */
+  version: string
 }
 
 /** @throws ApiError `too_large` */
-export async function openApiDocument({ mounts, bare, generic }: DocumentOptions): Promise<string> {
+export async function openApiDocument({ mounts, bare, generic, version }: DocumentOptions): Promise<string> {
   const schemas = new Map<string, string>()
   const parts: string[] = []
   let characters = 0
@@ -51,15 +52,17 @@ export async function openApiDocument({ mounts, bare, generic }: DocumentOptions
     await setImmediate()
   }
   const components = [...schemas].map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(',')
-  return `{"openapi":"3.0.2","info":${info},"paths":{${parts.join(',')}},"components":{"schemas":{${components}}}}\n`
+  return `{"openapi":"3.0.2","info":${infoOf(version)},"paths":{${parts.join(',')}},"components":{"schemas":{${components}}}}\n`
 }
 
-const info = JSON.stringify({
-  title: 'Strongroom API',
-  description: 'HTTP API of this server. All addresses begin with `/v1/`.',
-  version: apiVersion,
-  license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
-})
+function infoOf(version: string): string {
+  return JSON.stringify({
+    title: 'Strongroom API',
+    description: 'HTTP API of this server. All addresses begin with `/v1/`.',
+    version,
+    license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
+  })
+}
 
 /** `kv_v2`: engines that answer differently by their options count as different kinds. */
 function kindOf({ entry }: Mounted): string {

@@ -1,6 +1,6 @@
 /** Headers that answers of a listener have besides: `custom_response_headers` and `cors_…` of its stanza. */
 import { corsRules } from '#core/settings/cors.ts'
-import { isHeaderName, isHeaderValue } from '#core/settings/header.ts'
+import { isHeaderName, isHeaderValue, isOwnHeader } from '#core/settings/header.ts'
 import type { CrossOrigin } from '#http/cross-origin.ts'
 import type { ResponseHeaders } from '#http/response-headers.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -31,8 +31,7 @@ function written({ options }: Stanza): Record<string, unknown> {
 
 function nameOf(stanza: Stanza, name: string): string {
   if (/^x-vault-/i.test(name)) throw refused(stanza, `names that begin with X-Vault- are the server's own: ${name}`)
-  const own = ['content-type', 'content-length', 'transfer-encoding', 'connection', 'cache-control']
-  if (own.includes(name.toLowerCase())) throw refused(stanza, `${name} is the server's own`)
+  if (isOwnHeader(name)) throw refused(stanza, `${name} is the server's own`)
   if (!isHeaderName(name)) throw refused(stanza, `${JSON.stringify(name)} is not the name of a header`)
   return name
 }

@@ -55,6 +55,9 @@ test('headers of pages are set, told in their usual form, replaced and removed',
   assert.equal((await server.read(`${ui}/X-Custom-Header`)).status, 404)
   for (const [name, values, text] of [
     ['X-Vault-Thing', 'a', 'X-Vault headers cannot be set'],
+    // A wrong length would let a proxy take the rest of a page for the next answer.
+    ['Content-Length', '0', "Content-Length is the server's own"],
+    ['transfer-encoding', 'chunked', "transfer-encoding is the server's own"],
     ['X-A', [], 'header and values must be specified'],
     ['X-A', ['a\r\nSet-Cookie: b'], 'a value has characters that no header may have'],
   ] as const) {

@@ -8,6 +8,13 @@ export function isHeaderName(text: string): boolean {
   return text.length <= MAX_NAME_CHARACTERS && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)
 }
 
+/** What the server itself says of an answer: another length, say, would end it where it does not end. */
+const own: readonly string[] = ['content-type', 'content-length', 'transfer-encoding', 'connection', 'cache-control']
+
+export function isOwnHeader(name: string): boolean {
+  return own.includes(name.toLowerCase())
+}
+
 /** What can neither end the line nor begin another. */
 export function isHeaderValue(text: string): boolean {
   return text.length <= MAX_VALUE_CHARACTERS && /^[\t\x20-\x7e]*$/.test(text)

@@ -4,7 +4,7 @@
  */
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage } from '#sdk/storage.ts'
-import { canonicalName, isHeaderName, isHeaderValue } from './header.ts'
+import { canonicalName, isHeaderName, isHeaderValue, isOwnHeader } from './header.ts'
 
 type Entry = Record<string, string[]>
 
@@ -52,6 +52,7 @@ export class UiHeaders {
   async set(name: string, values: readonly string[]): Promise<void> {
     if (values.length === 0) throw refused('header and values must be specified')
     if (/^x-vault-/i.test(name)) throw refused('X-Vault headers cannot be set')
+    if (isOwnHeader(name)) throw refused(`${name} is the server's own`)
     if (!isHeaderName(name)) throw refused(`${JSON.stringify(name)} is not the name of a header`)
     if (!values.every(isHeaderValue)) throw refused('a value has characters that no header may have')
     if (values.length > MAX_VALUES) throw refused(`no more than ${MAX_VALUES} values`)

@@ -90,7 +90,9 @@ export class ServerLog {
     return {
       [Symbol.asyncIterator]() {
         const stream: LogStream = new LogStream(level, print, () => streams.delete(stream))
-        streams.add(stream)
+        // Others may have begun since this one was let in.
+        if (streams.size < MAX_STREAMS) streams.add(stream)
+        else stream.end('the log is being followed by too many already')
         return stream
       },
     }

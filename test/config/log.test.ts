@@ -143,6 +143,21 @@ test('an event is one line, whatever it says', () => {
   assert.match(lines[0]!, /^\S+Z \[INFO\]  core: one two three at="a\\nb"\n$/)
 })
 
+test('no more read the log at once than may, though more asked in the same moment; the last ones are told so', async () => {
+  const log = new ServerLog(() => {})
+  // All are let in before the first one reads: the answer is recorded in between.
+  const asked = Array.from({ length: 20 }, () => log.stream('info', 'standard'))
+  const readers = asked.map((stream) => stream![Symbol.asyncIterator]())
+  log.named('core')('hello')
+  const first = await Promise.all(readers.map(async (reader) => String((await reader.next()).value)))
+  assert.equal(first.filter((line) => line.includes('hello')).length, 16)
+  assert.equal(first.filter((line) => line === 'the log is being followed by too many already\n').length, 4)
+  assert.equal((await readers.at(-1)!.next()).done, true)
+  assert.equal(log.stream('info', undefined), undefined)
+  await readers[0]!.return!()
+  assert.notEqual(log.stream('info', undefined), undefined)
+})
+
 describe('headers of answers by configuration', () => {
   const custom = `
     custom_response_headers {

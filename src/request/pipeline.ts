@@ -12,11 +12,12 @@ import { authenticate, type Known } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { Core } from './core.ts'
 import { dispatch } from './dispatch.ts'
+import { isForeign, refuseForeign } from './namespace.ts'
 import type { Incoming, Outgoing } from './incoming.ts'
 import { keepLease, type Leased, takeBack } from './lease.ts'
 import { type Admitted, admit, type InFlight, withLimits } from './rate.ts'
 import { type Reserved, reserve } from './reserve.ts'
-import { refuseForeignNamespace, route } from './route.ts'
+import { route } from './route.ts'
 import { send } from './send.ts'
 import { wrap } from './wrap.ts'
 
@@ -26,7 +27,7 @@ export async function handle(core: Core, inFlight: InFlight, incoming: Incoming)
   let admitted: Admitted | undefined
   let failure: string | undefined
   try {
-    refuseForeignNamespace(incoming)
+    if (isForeign(incoming)) throw await refuseForeign(core, incoming)
     const routed = await route(core, incoming)
     reached = routed
     // Nothing is waited for where there is nothing to wait for: each turn of a promise costs a read as much as a look-up.

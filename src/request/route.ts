@@ -4,7 +4,6 @@ import type { Match } from '#core/mounts/paths.ts'
 import { builtinPluginVersion } from '#lib/version.ts'
 import type { AuditEvent } from '#sdk/audit.ts'
 import type { Endpoint, Verb } from '#sdk/engine.ts'
-import { ApiError } from '#sdk/errors.ts'
 import type { Core } from './core.ts'
 import type { Incoming } from './incoming.ts'
 import { Passage } from './passage.ts'
@@ -56,11 +55,4 @@ export async function route(core: Core, incoming: Incoming): Promise<Routed> {
   }
   const endpoint = incoming.operation === 'help' ? undefined : match?.path.operations[incoming.operation as Verb]
   return new Passage(incoming, path, { mounted, match, endpoint }, record) as unknown as Routed
-}
-
-/** A request for another namespace must never be answered from this one. */
-export function refuseForeignNamespace(incoming: Incoming): void {
-  if (incoming.namespace !== '' && incoming.namespace !== 'root') {
-    throw new ApiError('not_found', `no namespace "${incoming.namespace}" here`)
-  }
 }

@@ -112,6 +112,14 @@ test('after the rate comes 429 until the next window, and a right token helps as
   assert.deepEqual(await statuses(4, ask), [404, 404, 404, 429])
 })
 
+test('requests for a namespace that is not there count too, since each of them is recorded', async () => {
+  await using server = await start()
+  await server.write('sys/quotas/rate-limit/all', { rate: 2, interval: '10s' })
+  const headers = { 'x-vault-namespace': 'elsewhere' }
+  const ask = () => server.send('GET', 'secret/data/app', undefined, { headers })
+  assert.deepEqual(await statuses(4, ask), [404, 404, 429, 429])
+})
+
 test('of many at once exactly as many pass as the rate says', async () => {
   await using server = await start()
   await server.write('sys/quotas/rate-limit/kv', { rate: 7, interval: 60, path: 'secret' })

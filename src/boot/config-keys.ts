@@ -1,38 +1,70 @@
-/** Keys of configuration files by what they do here. Pure data; `config.ts` reads by it. */
+/**
+ * Keys of configuration files, by what they do here: `config.ts` reads by them, and the reference of the configuration is made
+ * of them. Pure data.
+ */
+
+export interface Key {
+  about: string
+  /** As it would be written. */
+  default?: string
+}
 
 export interface Spread {
-  used: ReadonlySet<string>
+  used: Readonly<Record<string, Key>>
   /** Taken in silence: nothing is missing without them. */
   meaningless: ReadonlySet<string>
-  /** Somebody who wrote them expects something that this server does not do: told at the start. */
+  /** Somebody who wrote them expects something that this server does not do: told at the start. `x_*`: all that begin so. */
   withoutEffect: ReadonlySet<string>
 }
 
+export type Effect = 'used' | 'meaningless' | 'none' | 'unknown'
+
+export function effectOf({ used, meaningless, withoutEffect }: Spread, name: string): Effect {
+  if (Object.hasOwn(used, name)) return 'used'
+  if (meaningless.has(name)) return 'meaningless'
+  if (withoutEffect.has(name) || withoutEffect.has(name.replace(/_.*$/s, '_*'))) return 'none'
+  return 'unknown'
+}
+
+const none: ReadonlySet<string> = new Set()
+
 export const topKeys: Spread = {
-  used: new Set([
-    'storage',
-    'backend',
-    'listener',
-    'seal',
-    'ledger',
-    'audit',
-    'default_lease_ttl',
-    'max_lease_ttl',
-    'cluster_name',
-    'telemetry',
-    'user_lockout',
-    'api_addr',
-    'disable_unauthed_rekey_endpoints',
-    'pid_file',
-    'default_max_request_duration',
-    'enable_response_header_hostname',
-    'log_level',
-    'log_format',
-    'log_file',
-    'log_rotate_duration',
-    'log_rotate_bytes',
-    'log_rotate_max_files',
-  ]),
+  used: {
+    storage: { about: 'Where the data is kept: a block.' },
+    backend: { about: 'Older name of `storage`.' },
+    listener: { about: 'Where requests are taken: a block for each address. One is needed.' },
+    seal: { about: 'What unseals the server without people: a block. Without it people do, with their shares.' },
+    ledger: { about: 'Where the ledger is kept: a block.' },
+    audit: { about: 'An audit device that is enabled at the first unseal: a block for each.' },
+    telemetry: { about: 'How metrics are told, and where they are sent: a block.' },
+    user_lockout: { about: 'When those who fail to log in are locked out: a block for each auth method, or for all.' },
+    default_lease_ttl: { about: 'How long tokens and leases live unless something says otherwise.', default: '768h' },
+    max_lease_ttl: { about: 'How long they can live at most, unless a mount says otherwise.', default: '768h' },
+    cluster_name: { about: 'Name of the cluster, given to it when it is initialised.', default: 'made up' },
+    api_addr: { about: 'Address of this server for clients, as `sys/ha-status` tells it.' },
+    disable_unauthed_rekey_endpoints: {
+      about: 'Starting and cancelling a rekey needs a token. Counts if it is set here or in any listener.',
+      default: 'false',
+    },
+    pid_file: { about: 'File that the number of the process is written to while the server runs.' },
+    default_max_request_duration: {
+      about: 'How long a request may take, for listeners that do not say it.',
+      default: '90s',
+    },
+    enable_response_header_hostname: {
+      about: 'Each answer names this machine in the header X-Vault-Hostname.',
+      default: 'false',
+    },
+    log_level: {
+      about: 'How much the log tells: trace, debug, info, warn or error. Read again at SIGHUP.',
+      default: 'info',
+    },
+    log_format: { about: 'Lines of the log: standard or json.', default: 'standard' },
+    log_file: { about: 'A file that the log is kept in besides, or a folder for it.' },
+    log_rotate_duration: { about: 'Age at which a new file is begun.', default: '24h' },
+    log_rotate_bytes: { about: 'Size at which a new file is begun; 0: however large.', default: '0' },
+    log_rotate_max_files: { about: 'How many older files are kept; 0: all, -1: none.', default: '0' },
+  },
   meaningless: new Set([
     'cluster_addr',
     'disable_mlock',
@@ -71,57 +103,26 @@ export const topKeys: Spread = {
   ]),
 }
 
-export const listenerKeys: Spread = {
-  used: new Set([
-    'disable_unauthed_rekey_endpoints',
-    'address',
-    'tls_disable',
-    'tls_cert_file',
-    'tls_key_file',
-    'tls_client_ca_file',
-    'tls_min_version',
-    'tls_require_and_verify_client_cert',
-    'tls_disable_client_certs',
-    'max_request_size',
-    'max_request_duration',
-    'max_json_depth',
-    'max_json_string_value_length',
-    'max_json_object_entry_count',
-    'max_json_array_element_count',
-    'http_read_header_timeout',
-    'http_read_timeout',
-    'http_idle_timeout',
-    'socket_mode',
-    'tls_max_version',
-    'tls_cipher_suites',
-    'socket_user',
-    'socket_group',
-    'proxy_protocol_behavior',
-    'proxy_protocol_authorized_addrs',
-    'x_forwarded_for_authorized_addrs',
-    'x_forwarded_for_hop_skips',
-    'x_forwarded_for_reject_not_authorized',
-    'x_forwarded_for_reject_not_present',
-    'x_forwarded_for_client_cert_header',
-    'x_forwarded_for_client_cert_header_decoders',
-    'redact_addresses',
-    'redact_cluster_name',
-    'redact_version',
-    'custom_response_headers',
-    'cors_enabled',
-    'cors_allowed_origins',
-    'cors_allowed_headers',
-    'telemetry',
-    'inflight_requests_logging',
-  ]),
-  meaningless: new Set([
-    'type',
-    'purpose',
-    'cluster_address',
-    'tls_prefer_server_cipher_suites',
-    'http_write_timeout',
-    'profiling',
-    'disable_replication_status_endpoints',
-  ]),
-  withoutEffect: new Set(['tls_acme_ca_directory', 'tls_acme_domains', 'tls_acme_email', 'tls_acme_cache_path']),
+/** Of `storage "sqlite"`; those of `"file"` and `"raft"` are only read for their path. */
+export const storageKeys: Spread = {
+  used: { path: { about: 'Folder of the data. It is made if it is not there. Needed.' } },
+  meaningless: none,
+  withoutEffect: none,
+}
+
+export const ledgerKeys: Spread = {
+  used: {
+    path: { about: 'Folder of the ledger. Needed in this block.', default: '`ledger` in the folder of the data' },
+  },
+  meaningless: none,
+  withoutEffect: none,
+}
+
+export const auditKeys: Spread = {
+  used: {
+    description: { about: 'What the device is for.' },
+    options: { about: 'A block with the options of the device, as `strongroom audit enable` takes them.' },
+  },
+  meaningless: new Set(['local']),
+  withoutEffect: none,
 }

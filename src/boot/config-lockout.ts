@@ -1,7 +1,8 @@
 /** `user_lockout "all" { … }` of the configuration, and the variable that turns the lock-out off altogether. */
 import { type LockoutConfig, type LockoutRules, isLockoutType } from '#core/lockout.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { booleanOption, ConfigError, type Stanza } from './config.ts'
+import { booleanOption, ConfigError, type Stanza, tellUnknown } from './config.ts'
+import { lockoutKeys } from './stanza-keys.ts'
 
 /** @throws ConfigError for a method that has no lock-out, one that is there twice, and values that cannot be read */
 export function lockoutConfig(stanzas: readonly Stanza[], notices: string[]): LockoutConfig {
@@ -19,6 +20,7 @@ export function lockoutConfig(stanzas: readonly Stanza[], notices: string[]): Lo
 
 function rulesOf(stanza: Stanza, notices: string[]): Partial<LockoutRules> {
   const rules: Partial<LockoutRules> = {}
+  tellUnknown(lockoutKeys, stanza.options, stanza.at, 'user_lockout', notices)
   for (const [name, text] of Object.entries(stanza.options)) {
     if (name === 'disable_lockout') rules.disabled = booleanOption(stanza, name)
     // An empty text stands for "not said".
@@ -26,7 +28,6 @@ function rulesOf(stanza: Stanza, notices: string[]): Partial<LockoutRules> {
     else if (name === 'lockout_threshold') rules.threshold = threshold(stanza, text)
     else if (name === 'lockout_duration') rules.durationSeconds = seconds(stanza, name, text)
     else if (name === 'lockout_counter_reset') rules.counterResetSeconds = seconds(stanza, name, text)
-    else notices.push(`${stanza.at}: unknown key "${name}" of user_lockout is ignored`)
   }
   return rules
 }

@@ -10,7 +10,8 @@ import path from 'node:path'
 import { parseDuration } from '#lib/duration.ts'
 import { type HclItem, type HclObject, hclBlocks, hclToPlain, parseHcl } from '#lib/hcl.ts'
 import { isObject } from '#sdk/schema.ts'
-import { listenerKeys, type Spread, topKeys } from './config-keys.ts'
+import { auditKeys, effectOf, ledgerKeys, type Spread, storageKeys, topKeys } from './config-keys.ts'
+import { listenerKeys } from './listener-keys.ts'
 
 /** A block with one label: `listener "tcp" { … }`. */
 export interface Stanza {
@@ -257,9 +258,7 @@ function storageOf({ type, options, at }: Stanza, notices: string[]): ServerConf
       )
       return { type: 'sqlite', options: requiredPath() }
     case 'sqlite':
-      for (const name of Object.keys(options)) {
-        if (name !== 'path') notices.push(`${at}: unknown key "${name}" of storage "sqlite" is ignored`)
-      }
+      tellUnknown(storageKeys, options, at, 'storage "sqlite"', notices)
       return { type: 'sqlite', options: requiredPath() }
     default:
       throw new ConfigError(`${at}: storage "${type}" is not known: use "sqlite" { path = "…" } or "inmem" {}`)
@@ -267,26 +266,41 @@ function storageOf({ type, options, at }: Stanza, notices: string[]): ServerConf
 }
 
 function ledgerFolderOf({ body, at }: Block, notices: string[]): string {
-  const { path: folder, ...rest } = optionsOf(body)
-  if (!folder) throw new ConfigError(`${at}: ledger needs a path`)
-  for (const name of Object.keys(rest)) notices.push(`${at}: unknown key "${name}" of ledger is ignored`)
-  return folder
+  const options = optionsOf(body)
+  if (!options['path']) throw new ConfigError(`${at}: ledger needs a path`)
+  tellUnknown(ledgerKeys, options, at, 'ledger', notices)
+  return options['path']
 }
 
 function auditDeviceOf({ labels, body, at }: Block, notices: string[]): AuditStanza {
-  const { description = '', options: _, local: __, ...rest } = optionsOf(body)
-  for (const name of Object.keys(rest)) notices.push(`${at}: unknown key "${name}" of audit is ignored`)
+  const given = optionsOf(body)
+  tellUnknown(auditKeys, given, at, 'audit', notices)
   const options = Object.assign({}, ...hclBlocks(body, 'options', 0).map((block) => optionsOf(block.body))) as Record<
     string,
     string
   >
-  return { type: labels[0]!, path: labels[1]!, description, options, at }
+  return { type: labels[0]!, path: labels[1]!, description: given['description'] ?? '', options, at }
 }
 
 function notice(keys: Spread, name: string, where: string, notices: string[]): void {
-  if (keys.used.has(name) || keys.meaningless.has(name)) return
-  if (keys.withoutEffect.has(name)) notices.push(`${where}: "${name}" has no effect in this version`)
-  else notices.push(`${where}: unknown key "${name}" is ignored`)
+  const effect = effectOf(keys, name)
+  if (effect === 'none') notices.push(`${where}: "${name}" has no effect in this version`)
+  if (effect === 'unknown') notices.push(`${where}: unknown key "${name}" is ignored`)
+}
+
+/** Keys of a block that nobody reads. */
+export function tellUnknown(
+  keys: Spread,
+  options: Readonly<Record<string, string>>,
+  at: string,
+  block: string,
+  notices: string[],
+): void {
+  for (const name of Object.keys(options)) {
+    const effect = effectOf(keys, name)
+    if (effect === 'none') notices.push(`${at}: ${block}: "${name}" has no effect in this version`)
+    if (effect === 'unknown') notices.push(`${at}: unknown key "${name}" of ${block} is ignored`)
+  }
 }
 
 /** Attributes of a block as text, as engines of options take them. What is null is not there. */

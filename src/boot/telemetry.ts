@@ -4,7 +4,8 @@ import type { Naming } from '#lib/metrics/report.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { OtlpConfig } from './otlp-exporter.ts'
-import { booleanOption, ConfigError, type Stanza } from './config.ts'
+import { booleanOption, ConfigError, type Stanza, tellUnknown } from './config.ts'
+import { DEFAULT_OTLP_SECONDS, DEFAULT_USAGE_SECONDS, telemetryKeys } from './stanza-keys.ts'
 
 export interface TelemetryConfig {
   naming: Naming
@@ -15,8 +16,6 @@ export interface TelemetryConfig {
   otlp?: OtlpConfig
 }
 
-export const DEFAULT_USAGE_SECONDS = 600
-const DEFAULT_OTLP_SECONDS = 10
 const MAX_OTLP_SECONDS = 86_400
 
 export const defaultTelemetry: TelemetryConfig = {
@@ -25,25 +24,11 @@ export const defaultTelemetry: TelemetryConfig = {
   usageSeconds: DEFAULT_USAGE_SECONDS,
 }
 
-/** Taken in silence: nothing here has so many gauges. */
-const meaningless = new Set(['maximum_gauge_cardinality'])
-
-/** Other ways to send numbers away, or numbers that are not collected. */
-const withoutEffect =
-  /^(?:statsd_|statsite_|dogstatsd_|circonus_|stackdriver_|lease_metrics_epsilon$|num_lease_metrics_buckets$|add_lease_metrics_namespace_labels$|add_mount_point_rollback_metrics$)/
-
 /** @throws ConfigError for values that cannot be read */
 export function telemetryConfig(stanza: Stanza | undefined, notices: string[]): TelemetryConfig {
   if (!stanza) return defaultTelemetry
   const { options, at } = stanza
-  for (const name of Object.keys(options)) {
-    if (known.has(name) || meaningless.has(name)) continue
-    notices.push(
-      withoutEffect.test(name)
-        ? `${at}: telemetry: "${name}" has no effect in this version`
-        : `${at}: unknown key "${name}" of telemetry is ignored`,
-    )
-  }
+  tellUnknown(telemetryKeys, options, at, 'telemetry', notices)
   const usage = options['usage_gauge_period']
   const otlp = otlpOf(stanza)
   return {
@@ -59,20 +44,6 @@ export function telemetryConfig(stanza: Stanza | undefined, notices: string[]): 
     ...(otlp && { otlp }),
   }
 }
-
-const known = new Set([
-  'usage_gauge_period',
-  'disable_hostname',
-  'enable_hostname_label',
-  'metrics_prefix',
-  'filter_default',
-  'prefix_filter',
-  'prometheus_retention_time',
-  'otlp_endpoint',
-  'otlp_headers',
-  'otlp_interval',
-  'otlp_trace_ratio',
-])
 
 /** Undefined without an endpoint: then nothing is sent anywhere. */
 function otlpOf(stanza: Stanza): OtlpConfig | undefined {

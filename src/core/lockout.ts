@@ -54,7 +54,12 @@ export interface LockedUsers {
   names: string[]
 }
 
-const usualRules: LockoutRules = { threshold: 5, durationSeconds: 900, counterResetSeconds: 900, disabled: false }
+export const usualRules: LockoutRules = {
+  threshold: 5,
+  durationSeconds: 900,
+  counterResetSeconds: 900,
+  disabled: false,
+}
 
 /** Unknown names that are remembered, in this process: 10 MB. The oldest makes room. */
 const MAX_UNKNOWN = 100_000

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import test from 'node:test'
+import { effectOf } from '#boot/config-keys.ts'
+import { blocks } from './configuration.ts'
 import { allPages } from './pages.ts'
 
 const RENEW = 'bin/node test/reference/renew.ts renews it'
@@ -35,4 +37,25 @@ test('every variable that a command reads is on the page of the command line', (
     [...new Set(read)].filter((name) => !page.includes(`| \`${name}\` |`)),
     [],
   )
+})
+
+test('every key that the configuration is said to have is read somewhere', () => {
+  const tables = ['config-keys.ts', 'listener-keys.ts', 'stanza-keys.ts'].map((name) => `src/boot/${name}`)
+  const code = globSync('src/{boot,audit,core/lockout*}/**/*.ts')
+    .filter((file) => !tables.includes(file) && !file.endsWith('.test.ts'))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n')
+  for (const { title, keys } of blocks) {
+    for (const name of Object.keys(keys.used)) {
+      const read = code.includes(`'${name}'`) || code.includes(`'${name.replaceAll('_', '-')}'`)
+      assert.ok(read, `${title}: ${name}`)
+      assert.ok(!keys.meaningless.has(name) && !keys.withoutEffect.has(name), `${title}: ${name} is said twice`)
+    }
+  }
+})
+
+test('keys are known by name or by what they begin with', () => {
+  const spread = { used: { a_b: { about: '' } }, meaningless: new Set(['c']), withoutEffect: new Set(['d_*', 'e']) }
+  const effects = ['a_b', 'c', 'd_x_y', 'e', 'd', 'a', 'constructor'].map((name) => effectOf(spread, name))
+  assert.deepEqual(effects, ['used', 'meaningless', 'none', 'none', 'unknown', 'unknown', 'unknown'])
 })

@@ -69,6 +69,12 @@ async function ofLeaf(leaf: Leaf, { path, before, last, shellWord }: Typed): Pro
   return await ofServer(command, path, before, last)
 }
 
+/**
+ * What a shell takes as it stands. Names on the server were chosen by others: none of them may become a command on the line
+ * of somebody who presses the tab key, or move the cursor.
+ */
+const plainName = /^[\p{L}\p{N}_@%+=:,./-]+$/u
+
 /** Only the first argument is a path, or a name that lies at one. */
 async function ofServer(command: Command, path: string[], before: string[], last: string): Promise<string[]> {
   const what = completions[path.join(' ')]
@@ -78,7 +84,8 @@ async function ofServer(command: Command, path: string[], before: string[], last
     if (parsed.arguments.length > 0) return []
     const session = new Session(parsed.flags as unknown as HttpFlags, parsed.given, PATIENCE_MS)
     try {
-      return beginning((await what(session, last, parsed.flags as Record<string, unknown>)).toSorted(), last)
+      const names = await what(session, last, parsed.flags as Record<string, unknown>)
+      return beginning(names.filter((name) => plainName.test(name)).toSorted(), last)
     } finally {
       await session.close()
     }

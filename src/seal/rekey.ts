@@ -207,16 +207,18 @@ export class Rekey implements Rekeying {
     const key = randomBytes(KEY_BYTES)
     const keys = this.#target.withoutShares ? [] : await sharesFor(pgp, key, options.shares, options.threshold)
     const made: Made = { key, backup: backupOf(attempt, keys), gathering: new Gathering() }
+    try {
+      // Sealed meanwhile: then nothing of this may be there when it is opened again.
+      this.#seal.ring()
+      if (!options.requireVerification) await this.#install(made, options)
+    } catch (error) {
+      for (const each of [key, ...keys]) each.fill(0)
+      throw error
+    }
     if (options.requireVerification) {
       attempt.made = made
       this.#attempt = attempt
     } else {
-      try {
-        await this.#install(made, options)
-      } catch (error) {
-        for (const each of [key, ...keys]) each.fill(0)
-        throw error
-      }
       key.fill(0)
       this.forget()
     }

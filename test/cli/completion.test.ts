@@ -46,6 +46,11 @@ for (const [line, wanted] of cases) {
   })
 }
 
+test('a name that a shell would run, or cut in two, is not offered', async () => {
+  await place.sh("for n in '$(id)' 'a;id' 'a b' '`id`' 'a>b' plain; do strongroom kv put \"secret/odd/$n\" a=b; done")
+  assert.deepEqual(await completed('strongroom kv get secret/odd/'), ['secret/odd/plain '])
+})
+
 test('the cursor counts, not the end of the line; a shell that does not break at = gets the whole word', async () => {
   assert.deepEqual(await completed('strongroom kv get x', { COMP_POINT: '13', WORD: 'kv' }), ['kv '])
   const line = 'strongroom read -format=y'

@@ -46,6 +46,18 @@ test('a private key that only claims to be the one of a certificate revokes noth
   assert.equal(ok(await server.write('pki/revoke-with-key', { serial_number, private_key })).state, 'revoked')
 })
 
+test('names that a certificate cannot hold are refused, and old times are written in full', async () => {
+  await using server = await startPki()
+  await makeRoot(server)
+  await makeRole(server)
+  refused(
+    await server.write('pki/issue/web', { common_name: 'mö@example.com' }),
+    'x509: "mö@example.com" cannot be encoded as an IA5String',
+  )
+  const { certificate } = await issue(server, { not_before: '1930-01-02T03:04:05Z' })
+  assert.equal(new X509Certificate(certificate).validFrom, 'Jan  2 03:04:05 1930 GMT')
+})
+
 test('an object identifier of great length is refused at once', () => {
   const length = 200_000
   const head = Buffer.from([0x06, 0x83, length >> 16, (length >> 8) & 0xff, length & 0xff])
@@ -58,6 +70,7 @@ test('an object identifier of great length is refused at once', () => {
   // Half a minute where each of its bytes moves all those before it.
   assert.ok(performance.now() - startedAt < 1000)
 })
+
 test('a private key that only claims to be the one of a CA is not taken for it', async () => {
   await using server = await startPki()
   for (const [key_type, claiming] of [

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import test, { after } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { Seal } from '#seal/seal.ts'
 import { startServer, type TestServer } from '#test/server.ts'
 import { startGpg } from './gpg.ts'
@@ -377,6 +378,21 @@ test('of two that begin while their PGP keys are looked at, one does', async () 
   }
   await seal.seal()
   await assert.rejects(barrier.start(options), { code: 'sealed' })
+})
+
+test('sealed while new shares are being made, nothing of them is there when the store is opened again', async () => {
+  const seal = await Seal.open(await memoryDriver(), { type: 'shamir' }, new TestClock())
+  const { shares } = await seal.initialize({ ...noOptions, shares: 1, threshold: 1 })
+  await seal.submitShare(shares[0]!)
+  const { barrier } = seal.keys
+  const pgpKeys = [gpg.publicKey('ann')]
+  await barrier.start({ shares: 1, threshold: 1, pgpKeys, backup: true, requireVerification: true })
+  const making = barrier.submit(shares[0]!, barrier.status().nonce)
+  // Encrypting them goes to another thread, so this comes before it ends.
+  await Promise.all([assert.rejects(making, { code: 'sealed' }), setImmediate().then(() => seal.seal())])
+  await seal.submitShare(shares[0]!)
+  assert.equal(barrier.status().started, false)
+  assert.equal(await barrier.readBackup(), undefined)
 })
 
 test('a store that cannot commit keeps the old shares, and the rekey can be finished later', async () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { readBackup } from '#engines/transit/backup-read.ts'
 import { base64, startTransit } from './support.ts'
 
 const reference = new Map<string, string>(
@@ -193,4 +194,21 @@ test('exports are in forms that other programs read, and only of keys that may b
   assert.equal((await server.read('transit/export/encryption-key/none')).status, 404)
   await server.delete('transit/keys/aes/soft-delete')
   assert.equal((await server.read('transit/export/encryption-key/aes')).status, 400)
+})
+
+test('others have their turn while a backup of many versions is read', async () => {
+  const { n, e, d, p, q } = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' })
+  const number = (text = '') => BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`).toString()
+  const primes = `${number(p)},${number(q)}`
+  const version = `{"rsa_key":{"N":${number(n)},"E":${number(e)},"D":${number(d)},"Primes":[${primes}]}}`
+  const keys = Array.from({ length: 100 }, (_, at) => `"${at + 1}":${version}`).join(',')
+  const reading = readBackup(
+    base64(`{"policy":{"name":"k","type":3,"latest_version":100,"keys":{${keys}}}}`),
+    new Date(),
+  )
+  let turns = 0
+  const timer = setInterval(() => turns++, 1)
+  assert.equal((await reading).versions.length, 100)
+  clearInterval(timer)
+  assert.ok(turns >= 10, `only ${turns} turns`)
 })

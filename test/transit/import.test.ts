@@ -88,6 +88,9 @@ test('what is not wrapped under this key, or is no key of the type, imports noth
   const unwrap = 'failed to unwrap the key: it is not wrapped under the wrapping key of this mount'
   const kind = 'invalid key type: expected a key of the type of this transit key'
   const p256 = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  // Ends in its public part, which here is that of another key.
+  const claimed = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  const claiming = Buffer.concat([pkcs8(p256.privateKey).subarray(0, -65), pkcs8(claimed.privateKey).subarray(-65)])
   const one = 'one of the following fields, ciphertext and public_key, must be set'
   const refused: [object, string][] = [
     [{}, one],
@@ -105,6 +108,10 @@ test('what is not wrapped under this key, or is no key of the type, imports noth
     [{ ciphertext: good, type: 'rsa-2048' }, 'error parsing asymmetric key'],
     [{ ciphertext: await wrap(server, pkcs8(p256.privateKey)), type: 'ecdsa-p384' }, kind],
     [{ ciphertext: await wrap(server, pkcs8(p256.privateKey)), type: 'ed25519' }, kind],
+    [
+      { ciphertext: await wrap(server, claiming), type: 'ecdsa-p256' },
+      'the parts of the private key do not belong together',
+    ],
     [{ public_key: spkiPem(p256.publicKey), type: 'rsa-2048' }, kind],
     [{ public_key: 'x', type: 'ecdsa-p256' }, 'error parsing asymmetric key'],
     [{ ciphertext: good, auto_rotate_period: '2h' }, 'allow_rotation must be set to true if auto-rotation is enabled'],

@@ -130,6 +130,9 @@ function checkHosts(
   if (host !== undefined) refuse(`subject alternate name ${host} not allowed by this role`)
   const mail = emails.find((name) => !allowsName(role, name))
   if (mail !== undefined) refuse(`email address ${mail} not allowed by this role`)
+  // RFC 5280 §4.2.1.6: others refuse to read a certificate with such a name.
+  const wide = [...dns, ...emails].find((name) => !/^\p{ASCII}*$/u.test(name))
+  if (wide !== undefined) refuse(`x509: ${JSON.stringify(wide)} cannot be encoded as an IA5String`)
 }
 
 function otherNames(role: NameRole, input: NameInput, ofCsr: AltNames | undefined): OtherSan[] {

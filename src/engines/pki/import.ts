@@ -1,6 +1,6 @@
 /** Certificates and keys from elsewhere: `intermediate/set-signed`, `config/ca`, `issuers/import/…`, `keys/import`. */
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { isKeyOf } from '#lib/key-pair.ts'
 import { keyTypeOf } from '#lib/x509/algorithms.ts'
 import { parsePem, type PemBlock } from '#lib/x509/pem.ts'
 import { type ReadCertificate, readCertificate } from '#lib/x509/read.ts'
@@ -51,8 +51,7 @@ export const importPaths: readonly Path[] = [
 ]
 
 async function importBundle(mount: Mount, text: string, allowsKeys: boolean): Promise<Reply> {
-  const { certificates, keys } = contentOf(text, allowsKeys)
-  for (const key of keys) await checkHalves(key)
+  const { certificates, keys } = await contentOf(text, allowsKeys)
   const imported = await mount.storage.transact(async (transaction) => {
     const told = {
       imported_keys: [] as string[],
@@ -89,18 +88,23 @@ async function refreshAll(mount: Mount, ids: readonly string[]): Promise<void> {
   }
 }
 
-function contentOf(text: string, allowsKeys: boolean): { certificates: ReadCertificate[]; keys: KeyObject[] } {
+async function contentOf(
+  text: string,
+  allowsKeys: boolean,
+): Promise<{ certificates: ReadCertificate[]; keys: KeyObject[] }> {
   if (text.trim() === '') refuse('no certificates or keys were given')
   const blocks = parsePem(text)
   if (!blocks) return refuse('failed to parse PEM: no PEM data, or data that is broken')
   const certificates = blocks
     .filter(({ label }) => label === 'CERTIFICATE' || label === 'X509 CERTIFICATE')
     .map(certificateOf)
-  const keys = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY')).map(keyOf)
-  if (keys.length > 0 && !allowsKeys) {
+  const keyBlocks = blocks.filter(({ label }) => label.endsWith('PRIVATE KEY'))
+  if (keyBlocks.length > 0 && !allowsKeys) {
     refuse('private keys found in the PEM bundle but not allowed by the path; use /issuers/import/bundle')
   }
-  if (certificates.length + keys.length === 0) refuse('no certificates or keys were given')
+  if (certificates.length + keyBlocks.length === 0) refuse('no certificates or keys were given')
+  const keys: KeyObject[] = []
+  for (const block of keyBlocks) keys.push(await keyIn(block))
   return { certificates, keys }
 }
 
@@ -119,7 +123,14 @@ const kinds: Record<string, 'pkcs1' | 'sec1' | 'pkcs8'> = {
   'PRIVATE KEY': 'pkcs8',
 }
 
-function keyOf({ label, bytes }: PemBlock): KeyObject {
+async function keyIn(block: PemBlock): Promise<KeyObject> {
+  const key = parsedKey(block)
+  // It would take the place of the real one, whose public part it may have copied.
+  if (!(await isKeyOf(key))) refuse('unable to import: the halves of a private key do not belong together')
+  return key
+}
+
+function parsedKey({ label, bytes }: PemBlock): KeyObject {
   const type = kinds[label]
   if (!type) return refuse(`unable to import: private keys of the kind ${JSON.stringify(label)} are not taken`)
   try {
@@ -132,23 +143,10 @@ function keyOf({ label, bytes }: PemBlock): KeyObject {
   }
 }
 
-const signLater = promisify(sign)
-
-/** A private key carries its public part along; only a signature proves that they belong together. */
-async function checkHalves(key: KeyObject): Promise<void> {
-  const digest = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
-  const challenge = randomBytes(32)
-  const signature = await signLater(digest, challenge, key).catch(() => undefined)
-  if (!signature || !verify(digest, challenge, createPublicKey(key), signature)) {
-    refuse('unable to import: the halves of a private key do not belong together')
-  }
-}
-
 async function importKey({ mount, data }: Call<typeof keyImportFields>): Promise<Reply> {
   const blocks = parsePem(data.pem_bundle) ?? []
   if (blocks.length !== 1) refuse(`expected exactly one key in the PEM, found ${blocks.length}`)
-  const key = keyOf(blocks[0]!)
-  await checkHalves(key)
+  const key = await keyIn(blocks[0]!)
   const { entry } = await mount.storage.transact(async (transaction) => {
     const put = await putKey(transaction, key, data.key_name)
     if (!put.existed) await giveKey(transaction, put.entry)

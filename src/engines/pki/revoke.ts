@@ -1,6 +1,6 @@
 /** Revocation: `revoke`, and the end of a certificate's lease. */
-import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createPrivateKey } from 'node:crypto'
+import { isKeyOf } from '#lib/key-pair.ts'
 import { rfc3339 } from '#lib/time.ts'
 import { parsePem } from '#lib/x509/pem.ts'
 import { type ReadCertificate, readCertificate, signedBy } from '#lib/x509/read.ts'
@@ -40,22 +40,14 @@ async function revokeWithKey({ mount, data }: Call<typeof withKeyFields>): Promi
   const target = await revocationTarget(mount, data)
   if (data.private_key === '') refuse('The private key must be provided.')
   const read = readCertificate(Buffer.from(target.certificate, 'base64'))
-  if (!read.ok || !(await isKeyOf(data.private_key, read.value)))
+  if (!read.ok || !(await isKeyIn(data.private_key, read.value)))
     refuse('provided private key does not match the certificate')
   return await revocationReply(mount, target)
 }
 
-const signLater = promisify(sign)
-const CHALLENGE_BYTES = 32
-
-/** The public part that stands in a private key proves nothing, anybody can write it there: what the key signs does. */
-async function isKeyOf(pem: string, { key }: ReadCertificate): Promise<boolean> {
+async function isKeyIn(pem: string, { key }: ReadCertificate): Promise<boolean> {
   try {
-    const own = createPrivateKey(pem)
-    if (!createPublicKey(own).equals(key)) return false
-    const digest = key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
-    const challenge = randomBytes(CHALLENGE_BYTES)
-    return verify(digest, challenge, key, await signLater(digest, challenge, own))
+    return await isKeyOf(createPrivateKey(pem), key)
   } catch {
     // OpenSSL's words may hold parts of what it was given.
     return false

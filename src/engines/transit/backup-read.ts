@@ -1,5 +1,6 @@
 /** Reading a key with all its versions from one text. It comes from outside: no part of it is believed unseen. */
 import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { decodeBase64 } from '#lib/base64.ts'
 import { inverse, toBytes } from '#lib/bignum.ts'
 import { isObject } from '#sdk/schema.ts'
@@ -14,8 +15,11 @@ type Json = Record<string, unknown>
 /** A number of 4,096 bits has 1,234 digits; longer ones would only keep us busy. */
 const MAX_DIGITS = 1300
 
+/** Versions read in one go, each a millisecond or two for RSA; then others have their turn. */
+const AT_ONCE = 5
+
 /** @throws ApiError `invalid_request` when it is none, or any part of it is not to be believed */
-export function readBackup(text: string, now: Date): Backup {
+export async function readBackup(text: string, now: Date): Promise<Backup> {
   const bytes = decodeBase64(text.trim()) ?? refuse('the backup is not base64')
   const all = parsed(bytes.toString('utf8'))
   bytes.fill(0)
@@ -30,6 +34,7 @@ export function readBackup(text: string, now: Date): Backup {
     const stored = versionIn(all, policy, version)
     versions.push(readVersion(type, stored))
     created.push(createdAt(stored, now))
+    if (versions.length % AT_ONCE === 0) await setImmediate()
   }
   return {
     name: typeof policy['name'] === 'string' ? policy['name'] : '',

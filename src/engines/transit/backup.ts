@@ -53,7 +53,7 @@ async function backUp({ mount, data }: Call<typeof nameFields>): Promise<Reply> 
 
 async function restore({ mount, data }: Call<typeof restoreFields>): Promise<Reply> {
   if (data.backup === '') refuse("'backup' must be supplied")
-  const { key, versions, name: written } = readBackup(data.backup, mount.clock.now())
+  const { key, versions, name: written } = await readBackup(data.backup, mount.clock.now())
   const name = checkedName(data.name === '' ? written : data.name)
   const path = keyPath(name)
   await mount.storage.transact(async (transaction) => {

@@ -1,5 +1,6 @@
 /** The paths that take keys in which were made elsewhere, and give keys out to other servers. */
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto'
+import { isKeyOf } from '#lib/key-pair.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
 import { ApiError, oneError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
@@ -129,7 +130,7 @@ async function versionOf(
   if (data.ciphertext === '') refuse('one of the following fields, ciphertext and public_key, must be set')
   const material = await unwrapMaterial(mount, data.ciphertext, data.hash_function)
   try {
-    const parts = { ...freshParts(), ...wholePart(about, material) }
+    const parts = { ...freshParts(), ...(await wholePart(about, material)) }
     return about.family === 'hmac' ? { ...parts, hmac: parts.secret! } : parts
   } finally {
     material.fill(0)
@@ -149,7 +150,7 @@ function publicPart(about: KeyType, text: string): Pick<VersionEntry, 'public'> 
 }
 
 /** Raw bytes of symmetric keys, PKCS#8 of the others. */
-function wholePart(about: KeyType, material: Buffer): { secret: string; public?: string } {
+async function wholePart(about: KeyType, material: Buffer): Promise<{ secret: string; public?: string }> {
   if (about.family === 'aead') {
     if (material.length !== about.keyBytes) refuse(`invalid key size ${material.length} bytes for this key type`)
     return { secret: material.toString('base64') }
@@ -162,6 +163,7 @@ function wholePart(about: KeyType, material: Buffer): { secret: string; public?:
   }
   const privateKey = keyFrom(() => createPrivateKey({ key: material, format: 'der', type: 'pkcs8' }))
   checkKind(about, privateKey)
+  if (!(await isKeyOf(privateKey))) refuse('the parts of the private key do not belong together')
   const pair = { privateKey, publicKey: createPublicKey(privateKey.export({ format: 'pem', type: 'pkcs8' })) }
   return about.family === 'ed25519' ? rawEd25519(pair) : encodedPair(pair)
 }

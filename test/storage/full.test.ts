@@ -7,10 +7,13 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import test, { type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { temporaryFolder } from '#test/storage/folder.ts'
 import { startProgram, type Program } from '#test/storage/process.ts'
 
 const program = new URL('full-program.ts', import.meta.url)
+/** Longer than a slow machine needs to start a program, open a store and close it. */
+const END_MS = 20_000
 /** In units of 512 bytes: 8 MiB. Only the soft limit, so that it can be raised again from outside. */
 const LIMIT = 'ulimit -S -f 16384'
 
@@ -22,6 +25,17 @@ test('a store at the limit of its files reads on, refuses writes whole, and goes
     startProgram(program, [path.join(folder.path, 'data')], LIMIT),
     ({ process: { pid } }) => run('prlimit', `--pid=${pid}`, '--fsize=unlimited:'),
   )
+})
+
+test('a store whose disk is full can be closed, and all that it acknowledged is there when it is opened again', async (context) => {
+  const folder = temporaryFolder()
+  context.after(folder.remove)
+  const started = startProgram(new URL('full-end-program.ts', import.meta.url), [path.join(folder.path, 'data')])
+  context.after(() => started.process.kill('SIGKILL'))
+  const late = sleep(END_MS, undefined, { ref: false }).then(() => assert.fail('it does not end'))
+  const { code, errors } = await Promise.race([started.ended, late])
+  assert.equal(errors, '')
+  assert.deepEqual([code, started.lines], [0, ['closed', 'kept']])
 })
 
 const disk = smallDisk()

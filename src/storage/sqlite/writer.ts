@@ -61,8 +61,9 @@ class Writer {
     this.#reservation.end()
     this.#drain()
     while (this.#waiting.length > 0) this.#commitSome()
-    clearInterval(this.#probe)
     this.#checkpoint('TRUNCATE')
+    // After the last that may fail: what could not be copied stays in the log, and a thread that tried on would never end.
+    clearInterval(this.#probe)
     for (const port of this.#ports) port.close()
     this.#files.store.close()
     this.#files.lock.close()

@@ -1,7 +1,11 @@
 /** What happens to a server in its life. None of these leaves it in order: `settle` does. */
-import { randomInt } from 'node:crypto'
+import { spawn } from 'node:child_process'
+import { randomInt, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type MixServer, SHARES, THRESHOLD } from './server.ts'
+import { launcher, type MixServer, SHARES, THRESHOLD } from './server.ts'
 
 const LONGEST_FULL_MS = 150
 
@@ -13,12 +17,32 @@ export const disturbances: Record<string, Disturbance> = {
   hup: async (server) => server.signal('SIGHUP'),
   seal: async (server) => void (await server.send('PUT', 'sys/seal')),
   rotate: async (server) => void (await server.send('PUT', 'sys/rotate')),
+  rotateTransit: async (server) => void (await server.send('POST', 'transit/keys/mix/rotate')),
+  backup,
   rekey,
   full: async (server) => {
     server.limitFiles(true)
     await sleep(randomInt(LONGEST_FULL_MS))
     server.limitFiles(false)
   },
+}
+
+/** It need not come to its end, but if it does it is whole. */
+async function backup(server: MixServer): Promise<void> {
+  const to = path.join(server.folder, `backup-${randomUUID()}`)
+  if ((await operator('backup', `-config=${server.folder}/server.hcl`, `-to=${to}`)).code !== 0) return
+  const { code, said } = await operator('restore', '-check', `-from=${to}`)
+  if (code !== 0) server.problems.push(`a backup that was made is not whole: ${said}`)
+  else server.backups += 1
+  await rm(to, { recursive: true, force: true })
+}
+
+async function operator(...words: string[]): Promise<{ code: number | null; said: string }> {
+  const child = spawn(launcher, ['operator', ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, said }
 }
 
 /** With verification, so that at every moment somebody holds shares that open the store. */

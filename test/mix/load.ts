@@ -1,10 +1,15 @@
 /** Clients that never stop asking, and a book of what they were told. */
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Answer } from '#test/server.ts'
 import type { MixServer } from './server.ts'
 
 const WRITERS = 8
+const ENCRYPTERS = 2
 const TOKEN_CLIENTS = 2
+/** Names of one page of a list. */
+const PAGE = 1000
+const MESSAGE_BYTES = 24
 /** After a refusal, and when nobody answers. */
 const PAUSE_MS = 5
 /** Looked up after each round; all of them are at the end. */
@@ -24,6 +29,7 @@ export class Load {
   readonly #counters: Counter[] = Array.from({ length: WRITERS }, () => ({ acknowledged: 0, sent: 0 }))
   readonly #live: string[] = []
   readonly #dead: string[] = []
+  readonly #messages: { plaintext: string; ciphertext: string }[] = []
   /** Ids of requests whose answers arrived. */
   readonly answered: string[] = []
   #stopped = false
@@ -38,6 +44,7 @@ export class Load {
     this.#clients = [
       ...this.#counters.map((counter, n) => this.#repeat(() => this.#write(counter, n))),
       ...Array.from({ length: TOKEN_CLIENTS }, () => this.#repeat(() => this.#token())),
+      ...Array.from({ length: ENCRYPTERS }, () => this.#repeat(() => this.#encrypt())),
     ]
   }
 
@@ -49,7 +56,7 @@ export class Load {
   /** @returns what was acknowledged and is not so */
   async check(all = false): Promise<string[]> {
     const problems = await Promise.all(this.#counters.map((counter, n) => this.#checkCounter(counter, n)))
-    const some = (tokens: readonly string[]) => (all ? [...tokens] : tokens.slice(-SAMPLE))
+    const some = <T>(given: readonly T[]) => (all ? [...given] : given.slice(-SAMPLE))
     for (const token of some(this.#live)) {
       const { status } = await this.#server.send('GET', 'auth/token/lookup-self', undefined, token)
       if (status !== 200) problems.push(`a token that was given out is gone (${status})`)
@@ -58,7 +65,26 @@ export class Load {
       const { status } = await this.#server.send('GET', 'auth/token/lookup-self', undefined, token)
       if (status !== 403) problems.push(`a token that was revoked is back (${status})`)
     }
+    for (const { plaintext, ciphertext } of some(this.#messages)) {
+      const { status, body } = await this.#server.send('POST', 'transit/decrypt/mix', { ciphertext })
+      if (status !== 200 || body.data.plaintext !== plaintext) {
+        problems.push(`a message of key version ${ciphertext.split(':')[1]} does not open (${status})`)
+      }
+    }
     return problems.filter((problem) => problem !== undefined)
+  }
+
+  /** Once nothing is under way: the quota has counted every token there is but the first, which never ends. */
+  async checkLeaseCount(): Promise<string[]> {
+    const { body: quota } = await this.#server.send('GET', 'sys/quotas/lease-count/mix')
+    let tokens = 0
+    for (let after = '', page = PAGE; page === PAGE; tokens += page) {
+      const { body } = await this.#server.send('LIST', `auth/token/accessors?limit=${PAGE}&after=${after}`)
+      page = body.data.keys.length
+      after = body.data.keys.at(-1)
+    }
+    const { counter } = quota.data
+    return counter === tokens - 1 ? [] : [`the quota counts ${counter} leases of tokens, there are ${tokens - 1}`]
   }
 
   async #checkCounter(counter: Counter, n: number): Promise<string | undefined> {
@@ -94,6 +120,14 @@ export class Load {
     }
     // Only what was acknowledged counts: of a revocation without an answer nobody knows whether it happened.
     if (await this.#ask('POST', 'auth/token/revoke', { token })) this.#dead.push(token)
+    return true
+  }
+
+  async #encrypt(): Promise<boolean> {
+    const plaintext = randomBytes(MESSAGE_BYTES).toString('base64')
+    const answer = await this.#ask('POST', 'transit/encrypt/mix', { plaintext })
+    if (!answer) return false
+    this.#messages.push({ plaintext, ciphertext: answer.body.data.ciphertext })
     return true
   }
 

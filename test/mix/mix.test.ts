@@ -3,12 +3,13 @@ import test from 'node:test'
 import { mixRounds } from './rounds.ts'
 
 /** Each alone, and some mixes. */
-const ROUNDS = 12
+const ROUNDS = 14
 
-test('through kills, stops, reloads, seals, rotations, rekeys and a full disk nothing acknowledged is lost', async () => {
+test('through kills, stops, reloads, seals, rotations, rekeys, backups and a full disk nothing acknowledged is lost', async () => {
   const result = await mixRounds(ROUNDS)
   assert.deepEqual(result.problems, [])
   assert.ok(result.acknowledged > 100, `only ${result.acknowledged} changes`)
   assert.ok(result.rekeys > 0, 'no rekey came to its end')
+  assert.ok(result.backups > 0, 'no backup came to its end')
   assert.ok(Object.values(result.counts).every((count) => count > 0))
 })

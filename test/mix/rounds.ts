@@ -1,6 +1,6 @@
 /**
  * A server under load through random mixes of what may happen to it: killed, stopped, told to read its files again, sealed,
- * its keys rotated, its shares replaced, its disk full, several of these at once. After each mix it is brought up again,
+ * its keys rotated and those of transit, its shares replaced, its disk full, a backup made, several of these at once. After each mix it is brought up again,
  * and all that it ever acknowledged must be there.
  */
 import { randomInt } from 'node:crypto'
@@ -25,6 +25,7 @@ export interface MixResult {
   /** How often each thing happened. */
   counts: Record<string, number>
   rekeys: number
+  backups: number
   problems: string[]
 }
 
@@ -44,19 +45,20 @@ export async function mixRounds(rounds: number, tell: (text: string) => void = (
       await disturb(server, names)
       problems.push(...(await settle(server, names)))
       if (server.shares !== before) rekeys += 1
+      problems.push(...server.problems.splice(0))
       problems.push(...(await load.check()).map((problem) => `${names.join('+')} in round ${round}: ${problem}`))
       if (round % 10 === 0 || round === rounds) tell(`${round} mixes, ${load.acknowledged} acknowledged changes`)
     }
   } finally {
     await load.stop()
   }
-  problems.push(...(await load.check(true)))
+  problems.push(...(await load.check(true)), ...(await load.checkLeaseCount()))
   server.signal('SIGTERM')
   await server.exited()
   const { problems: broken, lines } = await verifyLedger(server.ledgerFolder)
   problems.push(...broken.map(({ segment, line, text }) => `ledger: ${segment} line ${line}: ${text}`))
   problems.push(...(await missingFrom(server.ledgerFolder, load.answered)))
-  return { acknowledged: load.acknowledged, ledgerLines: lines, counts, rekeys, problems }
+  return { acknowledged: load.acknowledged, ledgerLines: lines, counts, rekeys, backups: server.backups, problems }
 }
 
 /** Each alone at first, so that a short run meets all of them; then in turn, with up to two others by chance. */

@@ -8,16 +8,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '#test/port.ts'
 import { type Answer, sendTo } from '#test/server.ts'
 
-const launcher = path.resolve(import.meta.dirname, '../../bin/strongroom')
+export const launcher = path.resolve(import.meta.dirname, '../../bin/strongroom')
 const PATIENCE_MS = 60_000
 const PAUSE_MS = 20
 /** No file may grow at all: every write to a file fails, as on a full disk. */
 const FULL_BYTES = 512
 
+/** Counted, and never refused. */
+const MANY_LEASES = 1_000_000
+
 export const SHARES = 3
 export const THRESHOLD = 2
 
 export class MixServer {
+  /** Those that came to their end. */
+  backups = 0
+  /** What something that happened found wrong. */
+  readonly problems: string[] = []
   readonly folder = mkdtempSync(path.join(tmpdir(), 'strongroom-mix-'))
   port = 0
   token = ''
@@ -54,6 +61,9 @@ listener "tcp" {
     this.shares = body.keys_base64
     await this.unseal()
     await this.must('POST', 'sys/mounts/secret', { type: 'kv', options: { version: '2' } })
+    await this.must('POST', 'sys/mounts/transit', { type: 'transit' })
+    await this.must('POST', 'transit/keys/mix', {})
+    await this.must('POST', 'sys/quotas/lease-count/mix', { path: 'auth/token', max_leases: MANY_LEASES })
   }
 
   send(method: string, where: string, body?: unknown, token = this.token): Promise<Answer> {

@@ -53,7 +53,7 @@ const leaseFields = {
 } as const satisfies Fields
 
 const configFields = {
-  rate_limit_exempt_paths: { type: 'strings', about: 'Beginnings of paths that no rate quota holds for.' },
+  rate_limit_exempt_paths: { type: 'strings', about: 'Paths that no rate quota holds for, with all below them.' },
   absolute_rate_limit_exempt_paths: { type: 'strings', about: 'The same, seen from the root namespace.' },
   enable_rate_limit_audit_logging: { type: 'boolean', about: 'Record what rate quotas refuse.' },
   enable_rate_limit_response_headers: {

@@ -207,6 +207,7 @@ test('exempt paths have no limit; by default those that open the server', async 
   assert.deepEqual(await statuses(3, () => server.read('sys/health', null)), [200, 429, 429])
   await server.write('sys/quotas/config', { rate_limit_exempt_paths: ['sys/health', 'sys/quotas'] })
   assert.deepEqual(await statuses(3, () => server.read('sys/health', null)), [200, 200, 200])
+  assert.deepEqual(await statuses(3, () => server.read('sys/healthy', null)), [429, 429, 429])
   await server.write('sys/quotas/config', { absolute_rate_limit_exempt_paths: ['secret/data'] })
   assert.deepEqual(await statuses(2, () => server.read('secret/data/x')), [404, 404])
 })

@@ -55,3 +55,15 @@ test('of exemptions the longest beginning counts, and an exclamation mark takes 
   assert.ok(!exempt.has('kv/closed'))
   assert.ok(!new Exemptions([]).has('sys/health'))
 })
+
+test('an exemption ends at a slash: what only begins like it, and is nobody, is limited', () => {
+  const exempt = new Exemptions(['sys/health', 'sys/generate-root/attempt', 'kv/', 'open/app*'])
+  for (const path of ['sys/health', 'sys/health/', 'sys/health/x', 'kv/', 'kv/a', 'open/app', 'open/app/x']) {
+    assert.ok(exempt.has(path), path)
+  }
+  for (const path of ['sys/healthz', 'sys/health-', 'sys/generate-root/attempts', 'kv', 'kvx', 'open/apple', '']) {
+    assert.ok(!exempt.has(path), path)
+  }
+  // The longest beginning alone is asked.
+  assert.ok(!new Exemptions(['sys/', 'sys/health']).has('sys/healthz'))
+})

@@ -111,17 +111,26 @@ export function sameScope(a: Scope, b: Scope): boolean {
   return a.mount === b.mount && a.suffix === b.suffix && a.role === b.role
 }
 
-/** Beginnings of paths without rate limits; the longest one that fits counts, and with a `!` before it there is a limit after all. */
+/**
+ * Paths without rate limits, with all below them. The longest that the path begins with counts, if it ends there at a slash;
+ * with a `!` before it there is a limit after all. A `*` at the end says nothing more, as in the Vault API.
+ */
 export class Exemptions {
   readonly #beginnings: readonly { text: string; exempt: boolean }[]
 
   constructor(paths: readonly string[]) {
     this.#beginnings = paths
-      .map((path) => ({ text: path.replace(/^!/, '').replace(/^\/+/, ''), exempt: !path.startsWith('!') }))
+      .map((path) => ({ text: path.replace(/^!?\/*/, '').replace(/\*$/, ''), exempt: !path.startsWith('!') }))
       .toSorted((a, b) => b.text.length - a.text.length)
   }
 
   has(path: string): boolean {
-    return this.#beginnings.find(({ text }) => path.startsWith(text))?.exempt ?? false
+    const longest = this.#beginnings.find(({ text }) => path.startsWith(text))
+    return longest !== undefined && endsAtSlash(longest.text, path) && longest.exempt
   }
+}
+
+/** Whether `path`, which begins with `text`, goes on with another segment or ends there. */
+function endsAtSlash(text: string, path: string): boolean {
+  return text === '' || text.endsWith('/') || path.length === text.length || path[text.length] === '/'
 }

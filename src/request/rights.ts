@@ -7,7 +7,7 @@ import { parseTemplate, type Template } from './key-filter.ts'
 /** For one request: what was found once is kept until its end. */
 export function rightsOf(acl: Acl, route: string): Rights {
   const folders = new Map<string, (name: string) => boolean>()
-  const may = (operation: 'read' | 'list', path: string) =>
+  const may: Rights['may'] = (operation, path) =>
     isGranted(acl.check({ operation, path: route + path, body: {}, wrapTtlSeconds: undefined }))
   const filterOf = (folder: string): ((name: string) => boolean) => {
     const path = route + folder

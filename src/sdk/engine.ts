@@ -98,7 +98,7 @@ export interface Call<F extends Fields = Fields> {
 
 /** What the caller of a request may do in this mount besides. Paths are below the mount. */
 export interface Rights {
-  may(operation: 'read' | 'list', path: string): boolean
+  may(operation: 'read' | 'list' | 'update' | 'delete', path: string): boolean
   /** Whether a listing of the folder (empty, or with a slash at its end) would show the caller this name. */
   sees(folder: string, name: string): boolean
 }
@@ -214,7 +214,7 @@ export interface Path {
   sudo?: true
   /** The handlers get the caller's token itself (`Call.token`): for the system's own paths about tokens, nobody else's. */
   seesToken?: true
-  /** The handlers get what the caller may do besides (`Call.rights`): for those that tell of many things at once. */
+  /** The handlers get what the caller may do besides (`Call.rights`): for those that tell of, or change, what other paths guard. */
   asksRights?: true
   /** The members of `data` stand at the top of the reply as well, as old clients of some `sys/` paths expect. */
   repeatsData?: true

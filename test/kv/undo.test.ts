@@ -148,3 +148,37 @@ test('undo needs a right of its own', async () => {
   const { status, body } = await server.write('secret/undo/a', {})
   assert.deepEqual([status, body.data.version, body.data.undone], [200, 3, 'write'])
 })
+
+test('undo changes nothing that its caller may not change by the other paths, whatever a broad policy grants', async () => {
+  await using server = await startServer({ secret: true })
+  const changes: Record<string, () => Promise<unknown>> = {
+    write: () => server.write('secret/data/a', { data: { n: 2 } }),
+    first: () => server.write('secret/data/b', { data: { n: 1 } }),
+    delete: () => server.delete('secret/data/a'),
+    undelete: () => server.write('secret/undelete/a', { versions: [4] }),
+    metadata: () => server.write('secret/metadata/a', { owner: 'team' }),
+  }
+  await server.write('secret/data/a', { data: { n: 1 } })
+  for (const [change, denied] of [
+    ['write', ['data/*']],
+    ['first', ['data/*', 'delete/*']],
+    ['delete', ['undelete/*']],
+    ['undelete', ['delete/*', 'data/*']],
+    ['metadata', ['metadata/*']],
+  ] as const) {
+    await changes[change]!()
+    const where = change === 'first' ? 'secret/undo/b' : 'secret/undo/a'
+    const everything = 'path "secret/*" { capabilities = ["create", "read", "update", "delete", "list"] }\n'
+    const without = denied.map((path) => `path "secret/${path}" { capabilities = ["deny"] }\n`)
+    await server.write(`sys/policies/acl/not-${change}`, { policy: everything + without.join('') })
+    const refused = await server.write(where, {}, await server.login([`not-${change}`]))
+    assert.deepEqual(
+      [refused.status, refused.body.errors],
+      [403, ['1 error occurred:\n\t* permission denied\n\n']],
+      change,
+    )
+    await server.write('sys/policies/acl/all', { policy: everything })
+    assert.equal((await server.write(where, {}, await server.login(['all']))).status, 200, change)
+    await changes[change]!()
+  }
+})

@@ -23,6 +23,8 @@ export class Passage {
   recording = undefined
   slot = undefined
   place = undefined
+  begunAt = undefined
+  number = 0
   limits = undefined
   reply = undefined
   leaseId = ''

@@ -20,7 +20,9 @@ const MAX_IN_FLIGHT = 10_000
 
 export class InFlight {
   readonly #inside = new Occupancy()
-  readonly #all = new Map<Routed, Date>()
+  /** With holes, which `#free` knows: a map from which every request is deleted again cost a read one part in thirty. */
+  readonly #all: (Routed | undefined)[] = []
+  readonly #free: number[] = []
   readonly #clock: Clock
 
   constructor(clock: Clock) {
@@ -33,7 +35,10 @@ export class InFlight {
 
   /** Those that are being answered, in the order in which they came. */
   all(): { routed: Routed; begunAt: Date }[] {
-    return Array.from(this.#all, ([routed, begunAt]) => ({ routed, begunAt }))
+    return this.#all
+      .filter((routed) => routed !== undefined)
+      .map((routed) => ({ routed, begunAt: routed.begunAt! }))
+      .toSorted((a, b) => a.begunAt.getTime() - b.begunAt.getTime())
   }
 
   /** @returns whether all was answered within `timeoutMs` */
@@ -47,14 +52,17 @@ export class InFlight {
     // In the same step as the check that the mount is not closed: whoever closes it waits for us.
     routed.mounted?.usage.enter(routed.incoming.path)
     this.#inside.enter()
-    this.#all.set(routed, this.#clock.now())
+    routed.begunAt = this.#clock.now()
+    routed.number = this.#free.pop() ?? this.#all.length
+    this.#all[routed.number] = routed
     return routed as Admitted
   }
 
   leave(admitted: Admitted): void {
     admitted.mounted?.usage.leave()
     this.#inside.leave()
-    this.#all.delete(admitted)
+    this.#all[admitted.number] = undefined
+    this.#free.push(admitted.number)
   }
 }
 

@@ -19,6 +19,9 @@ export interface Routed {
   endpoint: Endpoint | undefined
   /** The request as audit lines tell it: one object for both lines, which the formatter knows by identity. */
   record: AuditEvent['request']
+  /** When the next stage let it in, and its number among those that are being answered. */
+  begunAt: Date | undefined
+  number: number
   /** Header lines about a rate quota, set by the next stage. */
   limits: Readonly<Record<string, string>> | undefined
 }

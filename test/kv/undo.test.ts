@@ -126,6 +126,20 @@ test('check-and-set holds for undo as it does for writes', async () => {
   assert.deepEqual(await read(mount), { n: 1 })
 })
 
+test('where metadata asks for check-and-set, undoing its change asks too; undoing a write does not', async () => {
+  const mount = await open(2)
+  await mount.call('update', 'config', { metadata_cas_required: true })
+  await undo(mount)
+  for (const [n, owner] of ['ann', 'ben'].entries()) {
+    await mount.call('update', 'metadata/a', { owner, metadata_cas: n })
+  }
+  await assert.rejects(undo(mount), refusal('metadata check-and-set parameter required for this call'))
+  const mismatch = refusal('metadata check-and-set parameter does not match the current version')
+  for (const metadata_cas of [0, 1, 3]) await assert.rejects(undo(mount, { options: { metadata_cas } }), mismatch)
+  await undo(mount, { options: { metadata_cas: 2 } })
+  assert.equal(member(await state(mount), 'owner'), 'ann')
+})
+
 test('of many undos at once one passes, and none undoes a write that came between', async () => {
   const mount = await open(3)
   const all = await Promise.allSettled([

@@ -172,7 +172,7 @@ export function checkReplaced(
   }
 }
 
-function castVersion(given: unknown): number {
+export function castVersion(given: unknown): number {
   if (given === null || given === '') return 0
   if (typeof given === 'number') return Math.trunc(given)
   if (typeof given === 'boolean') return Number(given)

@@ -193,7 +193,7 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
     if (!changes) return {}
     const nowMs = mount.clock.now().getTime()
     const secret = stored ? asSecret(stored) : newSecret(nowMs)
-    checkReplaced(stored ? secret : undefined, settings, data.metadata_cas)
+    checkMetadataReplaced(stored ? secret : undefined, settings, data.metadata_cas)
     const next: SecretEntry = {
       ...secret,
       updated_ms: nowMs,
@@ -216,7 +216,11 @@ async function change(call: WriteCall, creates: boolean, newNotes: NewNotes): Pr
 }
 
 /** Check and set for the metadata, in the transaction of the change. */
-function checkReplaced(secret: SecretEntry | undefined, settings: Settings, replaced: number | undefined): void {
+export function checkMetadataReplaced(
+  secret: SecretEntry | undefined,
+  settings: Settings,
+  replaced: number | undefined,
+): void {
   if (replaced === undefined) {
     if (settings.metadata_cas_required || secret?.metadata_cas_required) {
       throw new ApiError('invalid_request', 'metadata check-and-set parameter required for this call')

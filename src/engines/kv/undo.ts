@@ -6,7 +6,8 @@ import { type Call, type Path, type Reply, type Rights, endpoint } from '#sdk/en
 import { ApiError, found, oneError } from '#sdk/errors.ts'
 import type { Fields } from '#sdk/schema.ts'
 import type { StorageTransaction } from '#sdk/storage.ts'
-import { addVersion, checkReplaced } from './data.ts'
+import { addVersion, castVersion, checkReplaced } from './data.ts'
+import { checkMetadataReplaced } from './metadata.ts'
 import { followNotes } from './notes.ts'
 import { path, secretKey, versionKey } from './paths.ts'
 import {
@@ -26,7 +27,10 @@ import { type Settings, SETTINGS_KEY, noSettings } from './settings.ts'
 
 const fields = {
   path,
-  options: { type: 'map', about: 'Options of the undo: cas, the version that has to be the current one.' },
+  options: {
+    type: 'map',
+    about: 'Options of the undo: cas, the version that has to be the current one; metadata_cas, that of the metadata.',
+  },
 } as const satisfies Fields
 
 export const undoPath: Path = {
@@ -64,6 +68,7 @@ async function undo({ mount, data, rights }: Call<typeof fields>): Promise<Reply
       case 'undelete':
         return undoDeletion(undoing, last)
       case 'metadata':
+        checkMetadataReplaced(secret, settings, metadataCas(data.options))
         return undoMetadata(undoing, last)
       case 'destroy':
         throw refused('the last change destroyed versions, which cannot be undone')
@@ -71,6 +76,10 @@ async function undo({ mount, data, rights }: Call<typeof fields>): Promise<Reply
         throw refused('the last change was undone already')
     }
   })
+}
+
+function metadataCas(options: Record<string, unknown> | undefined): number | undefined {
+  return options && Object.hasOwn(options, 'metadata_cas') ? castVersion(options['metadata_cas']) : undefined
 }
 
 async function undoWrite(undoing: Undoing, settings: Settings): Promise<Reply> {

@@ -14,7 +14,7 @@ const places = {
 export async function backupCommand(args: readonly string[]): Promise<number> {
   const values = flagsOf({ ...places, to: { kind: 'text', about: 'Folder to make.' } }, args)
   const target = path.resolve(needed(values, 'to'))
-  const manifest = await makeBackup(placesOf(values), target)
+  const manifest = await makeBackup(placesOf(values), target, tellParent)
   process.stdout.write(`Success! Backup made in ${target}: ${contents(manifest)}\n`)
   return 0
 }
@@ -28,15 +28,21 @@ export async function restoreCommand(args: readonly string[]): Promise<number> {
   const values = flagsOf(specs, args)
   const backup = path.resolve(needed(values, 'from'))
   if (values.has('check')) {
+    tellParent('Checking the backup')
     const manifest = await checkBackup(backup)
     checkCopy(path.join(backup, STORE))
     process.stdout.write(`Success! The backup ${backup} is whole: ${contents(manifest)}\n`)
     return 0
   }
   const to = placesOf(values)
-  const manifest = await restoreBackup(backup, to)
+  const manifest = await restoreBackup(backup, to, tellParent)
   process.stdout.write(`Success! Restored to ${to.data}: ${contents(manifest)}\nStart the server and unseal it.\n`)
   return 0
+}
+
+/** The command line shows it to whoever waits at a terminal. Started otherwise, nobody listens. */
+function tellParent(stage: string): void {
+  process.send?.(stage)
 }
 
 function flagsOf(specs: Readonly<Record<string, FlagSpec>>, args: readonly string[]): Map<string, string[]> {

@@ -27,8 +27,13 @@ export interface Places {
   ledger: string
 }
 
+/** Told what is done next: it may take minutes. */
+export type Tell = (stage: string) => void
+
+export const silently: Tell = () => {}
+
 /** @throws ConfigError, ApiError: nothing is left behind but a folder that ends in `.partial` */
-export async function makeBackup({ data, ledger }: Places, target: string): Promise<Manifest> {
+export async function makeBackup({ data, ledger }: Places, target: string, tell: Tell = silently): Promise<Manifest> {
   if (existsSync(target)) throw new ConfigError(`${target} is there already: each backup has a folder of its own`)
   const draft = `${target}.partial`
   try {
@@ -39,11 +44,17 @@ export async function makeBackup({ data, ledger }: Places, target: string): Prom
   }
   try {
     // The store first. What it holds was recorded before it was done, so the ledger that is copied later knows of all of it.
+    tell('Copying the store')
     await copyStore(data, path.join(draft, STORE))
+    tell('Checking the copy')
     const entries = checkCopy(path.join(draft, STORE))
     await mkdir(path.join(draft, LEDGER), { mode: 0o700 })
     const segments = existsSync(ledger) ? segmentsAmong(await readdir(ledger)) : []
-    for (const name of segments) await copySegment(path.join(ledger, name), path.join(draft, LEDGER, name))
+    for (const [at, name] of segments.entries()) {
+      tell(`Copying the ledger: file ${at + 1} of ${segments.length}`)
+      await copySegment(path.join(ledger, name), path.join(draft, LEDGER, name))
+    }
+    tell('Checking the chain of the ledger')
     const verdict = segments.length === 0 ? undefined : await verifyLedger(path.join(draft, LEDGER))
     if (verdict && !verdict.ok) {
       const [first] = verdict.problems
@@ -51,6 +62,7 @@ export async function makeBackup({ data, ledger }: Places, target: string): Prom
         `the ledger in ${ledger} is not whole: ${first?.segment} line ${first?.line} ${first?.text}`,
       )
     }
+    tell('Writing down the digests')
     const files: FileNote[] = [await noteOf(draft, STORE)]
     for (const name of segments) files.push(await noteOf(draft, `${LEDGER}/${name}`))
     const manifest: Manifest = {
@@ -92,7 +104,12 @@ const MAX_TAIL_BYTES = 128 * 1024
  *
  * @throws ConfigError, ApiError; what is in the folders stays as it was
  */
-export async function restoreBackup(backup: string, { data, ledger }: Places): Promise<Manifest> {
+export async function restoreBackup(
+  backup: string,
+  { data, ledger }: Places,
+  tell: Tell = silently,
+): Promise<Manifest> {
+  tell('Checking the backup')
   const manifest = await checkBackup(backup)
   checkCopy(path.join(backup, STORE))
   if (existsSync(storeFile(data))) {
@@ -104,9 +121,13 @@ export async function restoreBackup(backup: string, { data, ledger }: Places): P
     const segments = manifest.files.filter(({ name }) => name !== STORE)
     await refuseOtherLedger(ledger, segments)
     await mkdir(ledger, { recursive: true, mode: 0o700 })
-    for (const { name } of segments) await place(path.join(backup, name), path.join(ledger, path.basename(name)))
+    for (const [at, { name }] of segments.entries()) {
+      tell(`Copying the ledger: file ${at + 1} of ${segments.length}`)
+      await place(path.join(backup, name), path.join(ledger, path.basename(name)))
+    }
     await sync(ledger)
     // Last: where it is, all is.
+    tell('Copying the store')
     await place(path.join(backup, STORE), storeFile(data))
     await sync(data)
     return manifest

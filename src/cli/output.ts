@@ -123,7 +123,7 @@ function paint(text: string, colour: number, stream: NodeJS.WriteStream): string
 }
 
 /** A secret may hold control characters that would move the cursor or worse; files and pipes get it unchanged. */
-function forTerminal(text: string, stream: NodeJS.WriteStream): string {
+export function forTerminal(text: string, stream: NodeJS.WriteStream): string {
   if (!stream.isTTY) return text
   return text.replace(/[^\P{Cc}\n\t]/gu, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -9,6 +9,7 @@ import type { HttpFlags } from './command.ts'
 import { switchVariable, variable, variableName } from './environment.ts'
 import { CommandFailure, EXIT_LOCAL, UsageError } from './failure.ts'
 import { isObject, parseExact } from './json.ts'
+import { whileTelling } from './progress.ts'
 import { readTokenFile } from './token-file.ts'
 
 /** Thrown in place of a request that was asked for as text. */
@@ -64,7 +65,7 @@ export class Session {
       if (this.#flags['output-policy']) throw new Told(tellPolicy(method, path))
       throw new Told(tellCurl(client.prepare(method, path, full), this.#flags['tls-skip-verify']))
     }
-    return await client.request(method, path, full)
+    return await this.#send(client, method, path, full)
   }
 
   /** The text of an answer that goes on, as it comes. */
@@ -88,7 +89,7 @@ export class Session {
     const client = await this.#open()
     const token = options.token ?? (await this.token()) ?? ''
     if (options.token === undefined && token === '') this.lacksToken = true
-    return await client.request(method, path, { ...options, token })
+    return await this.#send(client, method, path, { ...options, token })
   }
 
   /** Like request, but undefined where there is nothing. A 404 that carries data, as of a deleted version, is a reply. */
@@ -104,6 +105,14 @@ export class Session {
         ? { status: 404, headers: {}, text: error.text, json }
         : undefined
     }
+  }
+
+  /** Whoever sits at a terminal is told what is waited for. */
+  async #send(client: Client, method: Method, path: string, options: RequestOptions): Promise<ClientReply> {
+    return await whileTelling(
+      () => `Waiting for ${this.address} to answer`,
+      async () => await client.request(method, path, options),
+    )
   }
 
   async close(): Promise<void> {

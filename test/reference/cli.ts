@@ -40,6 +40,8 @@ The exit code is 0 for success, 1 for a mistake on this side (flags, files, inpu
 do, and for a server that cannot be reached; where a command means something else by them, it says so. For a command that
 does not exist it is 127.
 
+What takes longer than two seconds is told on standard error if that is a terminal (and \`TERM\` is not \`dumb\`), in a line that goes away.
+
 ${table(['Command', 'What it does'], [...servers, ...rows])}
 
 ## Variables

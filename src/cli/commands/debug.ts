@@ -4,6 +4,7 @@ import { CommandFailure, EXIT_LOCAL, EXIT_OK, UsageError } from '#cli/failure.ts
 import { gather } from '#cli/debug/gather.ts'
 import { allTargets, type Target } from '#cli/debug/targets.ts'
 import { writeBundle } from '#cli/debug/bundle.ts'
+import { whileTelling } from '#cli/progress.ts'
 import { parseDuration } from '#lib/duration.ts'
 
 /** Everything gathered is kept in memory until the end. */
@@ -49,7 +50,10 @@ export const debug = command({
     const interrupt = () => stop.abort()
     process.once('SIGINT', interrupt)
     try {
-      const files = await gather(session, plan, startedAt, stop.signal)
+      const files = await whileTelling(
+        () => `Looking, for ${plan.durationSeconds} s; an interrupt ends it early`,
+        async () => await gather(session, plan, startedAt, stop.signal),
+      )
       const place = await writeBundle(name, files, { compress: flags.compress, at: startedAt })
       output.line(`Success! The bundle is ${place}`)
       return EXIT_OK

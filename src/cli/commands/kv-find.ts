@@ -5,6 +5,7 @@ import { attempt, CommandFailure, EXIT_OK, EXIT_REMOTE } from '#cli/failure.ts'
 import { isObject } from '#cli/json.ts'
 import { locateVersioned, mountFlag } from '#cli/kv.ts'
 import type { Output } from '#cli/output.ts'
+import { whileTelling } from '#cli/progress.ts'
 import { toSecret } from '#cli/secret.ts'
 import { plain, table } from '#cli/table.ts'
 
@@ -70,18 +71,24 @@ async function gather(
   limit: number,
 ): Promise<Found> {
   const found: Found = { keys: [], info: {}, more: false }
-  let after: string | undefined
-  for (let page = 0; page < MAX_PAGES; page++) {
+  let [pages, after]: [number, string | undefined] = [0, undefined]
+  const nextPage = async (): Promise<string | undefined> => {
     const asked = { ...query, after, limit: String(limit - found.keys.length) }
     const reply = await attempt(what, async () => await session.find('LIST', path, { query: asked }))
     const { keys, key_info: info, next } = (reply && toSecret(reply.json).data) ?? {}
     if (Array.isArray(keys)) found.keys.push(...keys.filter((each) => typeof each === 'string'))
     if (isObject(info)) Object.assign(found.info, info)
-    if (typeof next !== 'string' || next === '') return found
-    if (found.keys.length >= limit) return { ...found, more: true }
-    after = next
+    return typeof next === 'string' && next !== '' ? next : undefined
   }
-  return { ...found, more: true }
+  const allPages = async (): Promise<Found> => {
+    for (; pages < MAX_PAGES; pages++) {
+      after = await nextPage()
+      if (after === undefined) return found
+      if (found.keys.length >= limit) break
+    }
+    return { ...found, more: true }
+  }
+  return await whileTelling(() => `Looking through ${path}: page ${pages + 1}, ${found.keys.length} found`, allPages)
 }
 
 async function print(output: Output, { keys, info, more }: Found, nothing: string): Promise<number> {

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { command } from '#cli/command.ts'
 import { EXIT_LOCAL } from '#cli/failure.ts'
+import { tellsProgress, whileTelling } from '#cli/progress.ts'
 
 const server = path.resolve(import.meta.dirname, '../../main.ts')
 
@@ -29,7 +30,7 @@ export const backup = command({
   output: 'none',
   offline: true,
   arguments: { min: 0, max: 0 },
-  run: ({ flags }) => handOver('operator-backup', [...placeWords(flags), ...word('to', flags.to)]),
+  run: ({ flags }) => handOverLong('operator-backup', [...placeWords(flags), ...word('to', flags.to)]),
 })
 
 export const restore = command({
@@ -45,7 +46,7 @@ export const restore = command({
   offline: true,
   arguments: { min: 0, max: 0 },
   run: ({ flags }) =>
-    handOver('operator-restore', [
+    handOverLong('operator-restore', [
       ...placeWords(flags),
       ...word('from', flags.from),
       ...(flags.check ? ['-check'] : []),
@@ -90,6 +91,25 @@ async function capture(name: string, words: readonly string[]): Promise<{ code: 
   child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
   const [code] = (await once(child, 'close')) as [number | null]
   return { code: code ?? EXIT_LOCAL, text }
+}
+
+/** The same where it may take minutes: on a terminal the program tells what it is at, and speaks when it is done. */
+async function handOverLong(name: string, words: readonly string[]): Promise<number> {
+  if (!tellsProgress()) return await handOver(name, words)
+  const child = spawn(process.execPath, [server, name, ...words], { stdio: ['inherit', 'pipe', 'pipe', 'ipc'] })
+  let [stage, said, complaint] = ['Beginning', '', '']
+  child.on('message', (message) => {
+    if (typeof message === 'string') stage = message
+  })
+  child.stdout!.setEncoding('utf8').on('data', (part: string) => (said += part))
+  child.stderr!.setEncoding('utf8').on('data', (part: string) => (complaint += part))
+  const [code] = await whileTelling(
+    () => stage,
+    async () => (await once(child, 'close')) as [number | null],
+  )
+  process.stdout.write(said)
+  process.stderr.write(complaint)
+  return code ?? EXIT_LOCAL
 }
 
 async function handOver(name: string, words: readonly string[]): Promise<number> {

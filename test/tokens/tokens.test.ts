@@ -97,6 +97,28 @@ test('a batch token with one bit turned is refused', async () => {
   assert.ok(await tokens.lookup(text))
 })
 
+test('a batch token has one text: others that would be read as the same bytes are refused', async () => {
+  const { tokens, make } = await openServices()
+  const spare = (text: string) => (text.length - 'hvb.'.length) % 4
+  // One whose last letter has bits to spare, which are zero.
+  let text = ''
+  for (let length = 0; text === '' || spare(text) === 0; length++) {
+    text = (await make({ type: 'batch', metadata: { pad: 'x'.repeat(length) } })).text
+  }
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const next = letters[letters.indexOf(text.at(-1)!) + 1]!
+  const middle = text.length / 2
+  for (const other of [
+    `${text}=`,
+    `${text}!`,
+    `${text.slice(0, middle)} ${text.slice(middle)}`,
+    text.slice(0, -1) + next,
+  ]) {
+    assert.equal(await tokens.lookup(other), undefined, other.slice(-4))
+  }
+  assert.ok(await tokens.lookup(text))
+})
+
 test('batch tokens of yesterday still open after the key changed', async () => {
   const { tokens, make, clock, keys } = await openServices()
   const old = await make({ type: 'batch', ttlSeconds: 300_000 })

@@ -1,4 +1,4 @@
-/** Keys of `telemetry` and `user_lockout` blocks. Pure data, as in config-keys.ts. */
+/** Keys of `telemetry` and `user_lockout` blocks, and of the options of audit devices. Pure data, as in config-keys.ts. */
 import { usualRules } from '#core/lockout.ts'
 import type { Spread } from './config-keys.ts'
 
@@ -41,6 +41,25 @@ export const telemetryKeys: Spread = {
     'add_lease_metrics_namespace_labels',
     'add_mount_point_rollback_metrics',
   ]),
+}
+
+/** Of a device `file`, in the configuration and as `sys/audit/PATH` takes them. The device reads them, not config.ts. */
+export const fileDeviceKeys: Spread = {
+  used: {
+    file_path: { about: 'The file; `stdout` for standard output, `discard` for nowhere. Needed.' },
+    path: { about: 'Another name of `file_path`.' },
+    mode: { about: 'Permissions of the file, in octal; 0000: as they are.', default: '0600' },
+    prefix: { about: 'What stands before each line.' },
+    format: { about: 'Only json.', default: 'json' },
+    log_raw: {
+      about: 'Values are told in clear rather than as keyed hashes: the file is then full of secrets.',
+      default: 'false',
+    },
+    hmac_accessor: { about: 'Accessors of tokens are hashed.', default: 'true' },
+    elide_list_responses: { about: 'Of listings only the number of names is told.', default: 'false' },
+  },
+  meaningless: new Set(),
+  withoutEffect: new Set(),
 }
 
 export const lockoutKeys: Spread = {

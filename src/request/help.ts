@@ -63,7 +63,8 @@ export function boundsOf(field: Field): string[] {
 
 function mountHelp({ engine, mount, route }: NonNullable<Routed['mounted']>): string {
   const lines = engine.paths(mount.settings()).map(({ pattern, about, operations }) => {
-    const title = about ?? Object.values(operations)[0]?.about ?? ''
+    // Two methods may do the same.
+    const title = about ?? [...new Set(Object.values(operations).map((each) => each.about))].join(' ')
     return `    ${route}${pattern}\n        ${title}`
   })
   return [engine.about, 'Paths:', ...lines].join('\n\n')

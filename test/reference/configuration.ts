@@ -2,7 +2,7 @@
 import { auditDevices } from '#audit/registry.ts'
 import { auditKeys, ledgerKeys, type Spread, storageKeys, topKeys } from '#boot/config-keys.ts'
 import { listenerKeys } from '#boot/listener-keys.ts'
-import { lockoutKeys, telemetryKeys } from '#boot/stanza-keys.ts'
+import { fileDeviceKeys, lockoutKeys, telemetryKeys } from '#boot/stanza-keys.ts'
 import { lockoutTypes } from '#core/lockout.ts'
 import { autoUnseals } from '#seal/registry.ts'
 import { cell, type Page, table } from './page.ts'
@@ -32,6 +32,11 @@ export const blocks: readonly { title: string; about: string; keys: Spread }[] =
     title: 'audit',
     about: `\`audit "file" "path"\`: type and path of the device. There ${Object.keys(auditDevices).length === 1 ? 'is' : 'are'} ${named(Object.keys(auditDevices))}.`,
     keys: auditKeys,
+  },
+  {
+    title: 'audit: options of a file',
+    about: 'In the block `options`, and the same for `strongroom audit enable file`.',
+    keys: fileDeviceKeys,
   },
   {
     title: 'user_lockout',

@@ -1,6 +1,8 @@
 /** Help: every path of every room answers it, to whoever has a token; paths that need sudo to whoever has that. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import test from 'node:test'
+import { promisify } from 'node:util'
 import { authMethods } from '#auth/registry.ts'
 import { engines } from '#engines/registry.ts'
 import type { Path } from '#sdk/engine.ts'
@@ -48,6 +50,25 @@ test('every path of every kind of engine has help, with its methods and fields',
     }
   }
   assert.ok(asked.size > 250, `${asked.size} paths`)
+})
+
+test('path-help prints the same, for every kind of engine', async () => {
+  await using server = await startServer({ secret: true })
+  const env = { PATH: process.env['PATH'], STRONGROOM_ADDR: server.address, STRONGROOM_TOKEN: server.root }
+  const places: string[] = ['sys', 'identity', 'auth/token', 'cubbyhole', 'secret/data/app', 'sys/mounts/secret/tune']
+  for (const type of Object.keys(engines).filter((each) => each !== 'cubbyhole')) {
+    await server.write(`sys/mounts/new-${type}`, { type })
+    places.push(`new-${type}`)
+  }
+  for (const type of Object.keys(authMethods)) {
+    await server.write(`sys/auth/new-${type}`, { type })
+    places.push(`auth/new-${type}`)
+  }
+  for (const place of places) {
+    const { stdout, stderr } = await promisify(execFile)('bin/strongroom', ['path-help', place], { env })
+    assert.equal(stderr, '')
+    assert.equal(stdout.trimEnd(), (await server.read(`${place}?help=1`)).body.help.trimEnd(), place)
+  }
 })
 
 test('what is answered before the unseal has help as well, sealed or not', async () => {

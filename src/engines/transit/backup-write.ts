@@ -5,12 +5,14 @@ import { type Backup, NO_TIME } from './backup-form.ts'
 import { pem } from './info.ts'
 import { oldestVersion, type VersionEntry } from './key.ts'
 import { type KeyType, keyTypes } from './types.ts'
+import { ofEach } from './versions.ts'
 
 type Json = Record<string, unknown>
 
-export function writeBackup({ name, key, versions }: Backup, at: Date): string {
+export async function writeBackup({ name, key, versions }: Backup, at: Date): Promise<string> {
   const oldest = oldestVersion(key)
-  const written = versions.map((version, index) => writeVersion(keyTypes[key.type], version, key.created[index]!))
+  const about = keyTypes[key.type]
+  const written = await ofEach(versions, (version, index) => writeVersion(about, version, key.created[index]!))
   const usable = written.slice(Math.max(0, key.min_decryption_version - oldest))
   const from = Math.max(oldest, key.min_decryption_version)
   // The archive begins with the oldest version that was never trimmed, which for untrimmed keys is the empty version 0.

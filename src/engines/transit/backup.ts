@@ -48,7 +48,7 @@ async function backUp({ mount, data }: Call<typeof nameFields>): Promise<Reply> 
   if (!key.exportable) fail('exporting is disallowed on the policy')
   if (!key.allow_plaintext_backup) fail('plaintext backup is disallowed on the policy')
   const versions = await allVersions(mount, key, oldestVersion(key))
-  return { data: { backup: writeBackup({ name: data.name, key, versions }, mount.clock.now()) } }
+  return { data: { backup: await writeBackup({ name: data.name, key, versions }, mount.clock.now()) } }
 }
 
 async function restore({ mount, data }: Call<typeof restoreFields>): Promise<Reply> {

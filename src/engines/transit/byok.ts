@@ -7,7 +7,7 @@ import { type KeyEntry, keyNamed, oldestVersion, refuse, type VersionEntry, vers
 import { materialOf } from './loaded.ts'
 import { keyTypes } from './types.ts'
 import { usable } from './use.ts'
-import { allVersions } from './versions.ts'
+import { allVersions, ofEach } from './versions.ts'
 import { wrapMaterial } from './wrapping.ts'
 
 const fields = {
@@ -36,9 +36,8 @@ async function exportWrapped({ mount, data }: Call<typeof fields>): Promise<Repl
   const keys: Record<string, string> = {}
   if (data.version === '') {
     const from = Math.max(oldestVersion(source), source.min_decryption_version)
-    for (const [index, version] of (await allVersions(mount, source, from)).entries()) {
-      keys[String(from + index)] = wrapped(version)
-    }
+    const texts = await ofEach(await allVersions(mount, source, from), wrapped)
+    for (const [index, text] of texts.entries()) keys[String(from + index)] = text
   } else {
     const number = versionNumber(source, data.version)
     const version = await mount.storage.get<VersionEntry>(versionPath(source.id, number))

@@ -7,7 +7,7 @@ import { pem, shownPublic } from './info.ts'
 import { type KeyEntry, keyNamed, nameField, oldestVersion, refuse, type VersionEntry, versionPath } from './key.ts'
 import { encrypts, keyTypes, signs } from './types.ts'
 import { usable } from './use.ts'
-import { allVersions } from './versions.ts'
+import { allVersions, ofEach } from './versions.ts'
 
 const fields = {
   type: { type: 'string', about: 'encryption-key, signing-key, hmac-key or public-key.', required: true },
@@ -37,9 +37,8 @@ async function exportKey({ mount, data }: Call<typeof fields>): Promise<Reply> {
   const from = Math.max(oldestVersion(key), key.min_decryption_version)
   const keys: Record<string, string> = {}
   if (data.version === '') {
-    for (const [index, version] of (await allVersions(mount, key, from)).entries()) {
-      keys[String(from + index)] = exported(key, version, kind, format)
-    }
+    const texts = await ofEach(await allVersions(mount, key, from), (version) => exported(key, version, kind, format))
+    for (const [index, text] of texts.entries()) keys[String(from + index)] = text
   } else {
     const number = versionNumber(key, data.version)
     const version = await mount.storage.get<VersionEntry>(versionPath(key.id, number))

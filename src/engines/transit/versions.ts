@@ -1,10 +1,12 @@
-/** Reading the material of several versions. */
+/** Reading the material of several versions, of which a key may have very many. */
 import { setImmediate } from 'node:timers/promises'
 import type { Mount } from '#sdk/engine.ts'
 import { type KeyEntry, refuse, type VersionEntry, versionPath } from './key.ts'
 
 /** How many are read at once. */
 const AT_ONCE = 64
+/** After so much time others have their turn. */
+const TURN_MS = 5
 
 /**
  * From `first` to the latest.
@@ -22,4 +24,20 @@ export async function allVersions(mount: Mount, key: Readonly<KeyEntry>, first: 
     await setImmediate()
   }
   return versions
+}
+
+/** What `make` makes of each: for RSA that takes a millisecond or two. */
+export async function ofEach<T>(
+  versions: readonly VersionEntry[],
+  make: (version: VersionEntry, index: number) => T,
+): Promise<T[]> {
+  const made: T[] = []
+  let turnEnds = performance.now() + TURN_MS
+  for (const [index, version] of versions.entries()) {
+    made.push(make(version, index))
+    if (performance.now() < turnEnds) continue
+    await setImmediate()
+    turnEnds = performance.now() + TURN_MS
+  }
+  return made
 }

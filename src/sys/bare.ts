@@ -40,7 +40,8 @@ const unsealFields = {
   migrate: { type: 'boolean', about: 'Shares are for a change of the seal.', default: false },
 } satisfies Fields
 
-const code = (about: string) => ({ type: 'integer', about, query: true, min: 100, max: 599 }) as const
+/** Final ones: an informational status, 101 most of all, makes a proxy take the rest of the connection for something else. */
+const code = (about: string) => ({ type: 'integer', about, query: true, min: 200, max: 599 }) as const
 const healthFields = {
   // Their mere presence counts, whatever they say.
   standbyok: { type: 'any', about: 'A standby answers as if it were active.', query: true },

@@ -1,6 +1,7 @@
 /** What a server answers without its barrier: init, unseal, seal-status, health, leader. */
 import assert from 'node:assert/strict'
 import { rename, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import test from 'node:test'
 import { sendTo, startServer, type TestServer } from '#test/server.ts'
 import { before, eventually, hold, meeting } from '#test/request/stage.ts'
@@ -40,6 +41,19 @@ test('health tells the state by its status, and every query can change it', asyn
   }
   for (const query of ['activecode=99', 'activecode=600', 'activecode=x', 'sealedcode=-1', 'uninitcode=1e9']) {
     assert.equal((await health(server, `?${query}`)).status, 400, query)
+  }
+})
+
+test('nobody can have an answer by which a proxy takes the connection for something else', async () => {
+  await using server = await startServer()
+  for (const code of [100, 101, 103, 199]) {
+    const socket = connect(server.port, '127.0.0.1')
+    // A proxy that sees 101 to a request of this kind passes on all that follows, unread and as its own.
+    socket.end(
+      `GET /v1/sys/health?activecode=${code} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    )
+    const text = Buffer.concat(await socket.toArray()).toString()
+    assert.match(text, /^HTTP\/1\.1 400 /, String(code))
   }
 })
 

@@ -99,6 +99,8 @@ export interface Call<F extends Fields = Fields> {
 /** What the caller of a request may do in this mount besides. Paths are below the mount. */
 export interface Rights {
   may(operation: 'read' | 'list' | 'update' | 'delete', path: string): boolean
+  /** Whether policies give the caller `sudo` there, for what only sometimes needs it. */
+  maySudo(path: string): boolean
   /** Whether a listing of the folder (empty, or with a slash at its end) would show the caller this name. */
   sees(folder: string, name: string): boolean
 }

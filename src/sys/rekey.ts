@@ -75,7 +75,10 @@ export function rekeyPaths(services: RekeyServices): Path[] {
     ...operationPaths('rekey', barrier, bare, start).map((path) => ({ ...path, ...open })),
     ...operationPaths('rekey-recovery-key', recovery, bare, startOpenly).map((path) => ({ ...path, ...open })),
     ...operationPaths('rotate/root', barrier, enveloped, start),
-    ...operationPaths('rotate/recovery', recovery, enveloped, start),
+    ...operationPaths('rotate/recovery', recovery, enveloped, startOrBegin).map((path) => ({
+      ...path,
+      asksRights: true as const,
+    })),
     { pattern: 'rotate/root', sudo: true, operations: { update: rotateRoot } },
     { ...backupPath('rekey/backup', barrier), repeatsData: true },
     { ...backupPath('rekey/recovery-key-backup', recovery), repeatsData: true },
@@ -168,6 +171,15 @@ function checkConsent(rekeying: Rekeying): void {
     'invalid_request',
     'no recovery keys are configured: the first ones are made with a token, by sys/rotate/recovery/init',
   )
+}
+
+/** Whoever gets the first recovery keys can make a root token with them: that is for those who may do everything. */
+async function startOrBegin(rekeying: Rekeying, call: Call<typeof startFields>): Promise<RekeyResult | undefined> {
+  if (rekeying.status().required === 0 && !call.rights?.maySudo('rotate/recovery/init')) {
+    const reason = 'the first recovery keys are made by those with the sudo capability on this path'
+    throw new ApiError('permission_denied', 'permission denied', { reason })
+  }
+  return await start(rekeying, call)
 }
 
 async function start(rekeying: Rekeying, { data }: Call<typeof startFields>): Promise<RekeyResult | undefined> {

@@ -65,7 +65,7 @@ export async function openMount(engineName: string, options: Record<string, stri
       token: undefined,
       remoteAddress: '127.0.0.1',
       wrapped: false,
-      rights: { may: () => true, sees: () => true },
+      rights: { may: () => true, maySudo: () => true, sees: () => true },
       ...more,
     })
   }

@@ -100,7 +100,7 @@ test('without recovery keys they are made at once, and the root key changes by s
   assert.deepEqual([again.started, again.required], [true, 2])
 })
 
-test('the first recovery keys are not made for somebody without a token, who could make a root token with them', async () => {
+test('the first recovery keys are made for nobody without sudo: who has them can make a root token', async () => {
   const { server, token } = await selfUnsealing(0)
   await using _ = server
   const body = { secret_shares: 1, secret_threshold: 1 }
@@ -112,5 +112,13 @@ test('the first recovery keys are not made for somebody without a token, who cou
   }
   assert.equal((await server.read('sys/rekey-recovery-key/init', null)).body.started, false)
   assert.equal((await server.write('sys/rotate/recovery/init', body, null)).status, 403)
+  const grant = (capabilities: string) => ({ policy: `path "sys/*" { capabilities = [${capabilities}] }` })
+  await server.write('sys/policies/acl/operator', grant('"create", "read", "update"'), token)
+  const operator = await server.write('auth/token/create', { policies: ['operator'] }, token)
+  const own = operator.body.auth.client_token
+  assert.equal((await server.write('sys/rotate/recovery/init', body, own)).status, 403)
+  assert.equal((await server.read('sys/rotate/recovery/init', own)).body.data.started, false)
+  await server.write('sys/policies/acl/operator', grant('"update", "sudo"'), token)
+  assert.equal((await server.write('sys/rotate/recovery/init', { ...body, secret_threshold: 9 }, own)).status, 400)
   assert.equal((await server.write('sys/rotate/recovery/init', body, token)).body.data.keys.length, 1)
 })

@@ -1,4 +1,5 @@
 /** `telemetry { … }` of the configuration, and that of a listener. */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import { hostname } from 'node:os'
 import type { Naming } from '#lib/metrics/report.ts'
 import { parseDuration } from '#lib/duration.ts'
@@ -61,7 +62,7 @@ function otlpOf(stanza: Stanza): OtlpConfig | undefined {
   const interval = seconds(stanza, 'otlp_interval', DEFAULT_OTLP_SECONDS)
   if (interval < 1 || interval > MAX_OTLP_SECONDS) throw new ConfigError(`${at}: otlp_interval is 1s to 24h`)
   return {
-    endpoint: url.href.replace(/\/+$/, ''),
+    endpoint: trimLastSlashes(url.href),
     headers: headersOf(stanza),
     intervalSeconds: interval,
     traceRatio: Number(ratio),

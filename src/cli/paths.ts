@@ -1,8 +1,9 @@
 /** Paths as people type them. Pure. */
+import { trimSlashes } from '#lib/slashes.ts'
 
 /** Without spaces and slashes around it. */
 export function cleanPath(text: string): string {
-  return text.trim().replace(/^\/+|\/+$/g, '')
+  return trimSlashes(text.trim())
 }
 
 /** With one slash at the end, as mounts are written. */

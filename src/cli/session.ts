@@ -2,6 +2,7 @@
  * The way from a command to the server: address, token, namespace and TLS from flags and environment, made when the
  * first request is. With -output-curl-string or -output-policy the request is told instead of sent.
  */
+import { trimSlashes } from '#lib/slashes.ts'
 import type { Client, ClientReply, Method, RequestOptions } from '#client/client.ts'
 import { ClientError } from '#client/errors.ts'
 import { parseDuration } from '#lib/duration.ts'
@@ -137,7 +138,7 @@ export class Session {
       name: 'ca-cert' | 'ca-path' | 'client-cert' | 'client-key' | 'tls-server-name' | 'namespace',
       from: string,
     ) => flags[name] ?? variable(from)
-    const namespace = text('namespace', 'NAMESPACE')?.replace(/^\/+|\/+$/g, '')
+    const namespace = trimSlashes(text('namespace', 'NAMESPACE') ?? '')
     try {
       return new Client({
         address: this.address,

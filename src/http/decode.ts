@@ -1,4 +1,5 @@
 /** From the head and body of an HTTP request to an Incoming, as the Vault API reads them. */
+import { trimSlashes } from '#lib/slashes.ts'
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { parseDuration } from '#lib/duration.ts'
@@ -153,7 +154,7 @@ function tokenOf(headers: IncomingHttpHeaders): string | undefined {
 function namespaceOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-vault-namespace']
   if (given === undefined) return ''
-  const namespace = String(given).replace(/^\/+|\/+$/g, '')
+  const namespace = trimSlashes(String(given))
   // The same rules as for paths, since the two are joined.
   const segments = namespace.split('/')
   const bad = segments.some((segment) => segment === '' || segment === '.' || segment === '..')

@@ -1,4 +1,5 @@
 /** `sys/leases`: look at leases, renew them, take them back. */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import type { Leases } from '#core/leases/leases.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { rfc3339 } from '#lib/time.ts'
@@ -96,7 +97,7 @@ async function lookupOne(leases: Leases, { data }: Call<typeof lookupFields>): P
 }
 
 async function listBelow(leases: Leases, { data }: Call<typeof listFields>): Promise<Reply> {
-  const below = data.prefix ? `${data.prefix.replace(/\/+$/, '')}/` : ''
+  const below = data.prefix ? `${trimLastSlashes(data.prefix)}/` : ''
   const { after, limit = 0 } = data
   return { data: { keys: await leases.list(below, { after, limit: limit > 0 ? limit : undefined }) } }
 }

@@ -1,4 +1,5 @@
 /** `sys/mounts` and `sys/auth`: enable, disable, list, tune. */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import type { MountConfig, MountKind } from '#core/mounts/entry.ts'
 import type { RevokeAll } from '#core/mounts/departure.ts'
 import type { Mounted, Mounts, MountSpec } from '#core/mounts/mounts.ts'
@@ -114,7 +115,7 @@ async function readOne(
   if (!mounted)
     throw new ApiError(
       'invalid_request',
-      `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${data.path.replace(/\/+$/, '')}/`,
+      `No ${kind === 'auth' ? 'auth' : 'secret'} engine at ${trimLastSlashes(data.path)}/`,
     )
   return { data: describeMount(mounted) }
 }

@@ -2,6 +2,7 @@
  * `sys/plugins`: which kinds of engines there are. All of them are part of the program; no other program is ever started,
  * so nothing can be registered.
  */
+import { trimSlashes } from '#lib/slashes.ts'
 import { randomUUID } from 'node:crypto'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { builtinPluginVersion } from '#lib/version.ts'
@@ -151,7 +152,7 @@ async function reload({ mounts }: PluginServices, { data }: Call<typeof reloadFi
   if (scope !== '' && scope !== 'global') refuse("reload scope must be omitted or 'global'")
   if (plugin !== '' && paths.length > 0) refuse('plugin and mounts cannot be set at the same time')
   if (plugin === '' && paths.length === 0) refuse('plugin or mounts must be provided')
-  const routes = paths.map((each) => `${each.replace(/^\/+|\/+$/g, '')}/`)
+  const routes = paths.map((each) => `${trimSlashes(each)}/`)
   const reopened = await mounts.reopen(({ entry, route }) =>
     plugin === '' ? routes.includes(route) : entry.type === plugin,
   )

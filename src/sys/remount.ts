@@ -1,4 +1,5 @@
 /** `sys/remount`: move a mount to another path. */
+import { trimSlashes } from '#lib/slashes.ts'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { MountKind } from '#core/mounts/entry.ts'
 import { type Call, endpoint, type Path, type Reply } from '#sdk/engine.ts'
@@ -58,7 +59,7 @@ async function status({ mounts }: MountServices, { data }: Call<typeof statusFie
 }
 
 function placeOf(given: string, field: string): { kind: MountKind; path: string } {
-  const path = given.replace(/^\/+|\/+$/g, '')
+  const path = trimSlashes(given)
   if (path === '') throw new ApiError('invalid_request', `'${field}' must be specified`)
   return path.startsWith('auth/') ? { kind: 'auth', path: path.slice('auth/'.length) } : { kind: 'secret', path }
 }

@@ -1,5 +1,6 @@
 /** Bad input gets a clear error and loses nothing. */
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import test from 'node:test'
 import { startServer, type TestServer } from '#test/server.ts'
 
@@ -170,4 +171,20 @@ test('a request for another namespace is not answered from this one', async () =
   const answer = await server.send('GET', 'secret/data/app', undefined, { headers: { 'x-vault-namespace': 'team-a' } })
   assert.equal(answer.status, 404)
   assert.doesNotMatch(answer.text, /opensesame/)
+})
+
+test('slashes without end, from anybody and in any place, keep nobody waiting', async () => {
+  await using server = await withSecret()
+  const slashes = (count: number) => `a${'/'.repeat(count)}a`
+  const startedMs = performance.now()
+  const socket = connect(server.port, '127.0.0.1')
+  socket.end(`GET /v1/sys/health HTTP/1.1\r\nHost: a\r\nX-Vault-Namespace: ${slashes(60_000)}\r\n\r\n`)
+  assert.match(Buffer.concat(await socket.toArray()).toString(), /^HTTP\/1\.1 400 /)
+  const long = slashes(20_000)
+  assert.equal((await server.write('sys/remount', { from: long, to: 'b' })).status, 400)
+  assert.equal((await server.write('sys/remount', { from: 'secret', to: long })).status, 400)
+  assert.equal((await server.write('sys/plugins/reload/backend', { mounts: [long] })).status, 400)
+  assert.equal((await server.write('sys/quotas/rate-limit/x', { rate: 1, path: long })).status, 400)
+  assert.ok(performance.now() - startedMs < 2000)
+  await assertKept(server)
 })

@@ -2,6 +2,7 @@
  * The audit devices that operators add beside the ledger, and the keys that lines are hashed with.
  * Storage: `ledger` → { key }, `devices` → DeviceEntry[].
  */
+import { trimSlashes } from '#lib/slashes.ts'
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import type { AuditDevice, AuditDeviceKind } from '#sdk/audit.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -157,5 +158,5 @@ export class AuditDevices {
 }
 
 function devicePath(given: string): string {
-  return `${given.replace(/^\/+|\/+$/g, '')}/`
+  return `${trimSlashes(given)}/`
 }

@@ -9,6 +9,7 @@
  *   owner/<accessor>/<hash>           Pointer: what ends with a token
  *   stuck/<hash>                      Pointer: given up after MAX_ATTEMPTS, shown to operators
  */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import type { Census } from '#core/quotas/census.ts'
 import { randomBase62 } from '#core/tokens/ids.ts'
 import type { Expiring } from '#core/tokens/expiry.ts'
@@ -301,7 +302,7 @@ export class Leases {
     const batch = token.type === 'batch'
     const latestMs = batch ? token.entry.expires_at_ms : undefined
     const ttlSeconds = capped(ttl.seconds, latestMs, now)
-    const leaseId = `${path.replace(/\/+$/, '')}/${randomBase62(LEASE_LETTERS)}`
+    const leaseId = `${trimLastSlashes(path)}/${randomBase62(LEASE_LETTERS)}`
     const owner = batch ? token.entry.parent : token.id
     const dueAtMs = now.getTime() + ttlSeconds * 1000
     const entry: SecretLease = {

@@ -1,4 +1,5 @@
 /** What is kept of a mount, which paths a mount may have, and the mounts that every server has. */
+import { trimSlashes } from '#lib/slashes.ts'
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { MountLockout } from '#core/lockout.ts'
 import { ApiError } from '#sdk/errors.ts'
@@ -135,7 +136,7 @@ export function routeOf(entry: { kind: MountKind; path: string }): string {
 
 /** `/Team/kv` → `Team/kv/`, or a refusal for a path that cannot be mounted at. */
 export function mountPath(kind: MountKind, given: string): string {
-  const trimmed = given.replace(/^\/+|\/+$/g, '')
+  const trimmed = trimSlashes(given)
   const path = `${trimmed}/`
   if (trimmed === '') throw new ApiError('invalid_request', 'a mount needs a path')
   if (Buffer.byteLength(path) > MAX_MOUNT_PATH_BYTES)

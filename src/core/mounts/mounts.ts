@@ -4,6 +4,7 @@
  * The table is looked at on every request by the identity of its shared entry, so a mount made by another worker or node
  * is seen at once.
  */
+import { trimSlashes } from '#lib/slashes.ts'
 import type { Clock, Engine, Mount, MountSettings, Passwords, Templates } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
@@ -118,7 +119,7 @@ export class Mounts {
   }
 
   async at(kind: MountKind, path: string): Promise<Mounted | undefined> {
-    const trimmed = path.replace(/^\/+|\/+$/g, '')
+    const trimmed = trimSlashes(path)
     const mounted = (await this.#current()).get(routeOf({ kind, path: `${trimmed}/` }))
     // `auth/x` is no secrets engine: what needs sudo for the one must not be had by way of the other.
     return mounted?.entry.kind === kind ? mounted : undefined

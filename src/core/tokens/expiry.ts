@@ -1,4 +1,5 @@
 /** Where tokens tell when they end. Leases, which keep that order, stand above tokens: they hand in what is called here. */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { StorageTransaction } from '#sdk/storage.ts'
 import { isTokenName } from './ids.ts'
@@ -63,7 +64,7 @@ export function dueAt(entry: Readonly<TokenEntry>): number {
 
 /** `auth/userpass/login/mara/h<accessor>`: what operators see of it among the leases. */
 export function leaseIdOf(id: string, entry: Readonly<TokenEntry>): string {
-  return `${entry.path.replace(/\/+$/, '')}/h${id}`
+  return `${trimLastSlashes(entry.path)}/h${id}`
 }
 
 /** The id at the end of such a name, or undefined if it is none. */

@@ -1,4 +1,5 @@
 /** HTTP to the other server: one request at a time matters here, so each has a connection of its own. */
+import { trimLastSlashes } from '#lib/slashes.ts'
 import { request as requestPlain } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { isObject } from '#sdk/schema.ts'
@@ -40,7 +41,7 @@ export class Peer {
 
   async #send(path: string, body: string): Promise<{ status: number; text: string }> {
     const { address, token, namespace, tls } = this.#options
-    const url = new URL(`${address.pathname.replace(/\/+$/, '')}/v1/${path}`, address)
+    const url = new URL(`${trimLastSlashes(address.pathname)}/v1/${path}`, address)
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
     const isTls = address.protocol === 'https:'
     const outgoing = (isTls ? requestTls : requestPlain)(url, {

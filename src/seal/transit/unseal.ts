@@ -11,6 +11,7 @@
  * The token needs `update` on `<mount>/encrypt/<key>` and `<mount>/decrypt/<key>`. When the key is rotated there, the root key
  * is wrapped again with its newest version.
  */
+import { trimSlashes } from '#lib/slashes.ts'
 import type { ApiError } from '#sdk/errors.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { AutoUnseal, AutoUnsealKind, WrappedKey } from '#sdk/seal.ts'
@@ -50,7 +51,7 @@ export const kind: AutoUnsealKind = {
   name: KIND,
   async open(options) {
     const given = readSettings(KIND, settings, options, process.env)
-    const mount = needed(KIND, settings, given, 'mount_path').replace(/^\/+|\/+$/g, '')
+    const mount = trimSlashes(needed(KIND, settings, given, 'mount_path'))
     const key = needed(KIND, settings, given, 'key_name')
     if (!isPath(mount) || !isPath(key) || key.includes('/')) {
       throw unusable(KIND, 'mount_path and key_name are names as they stand in a path')
@@ -58,7 +59,7 @@ export const kind: AutoUnsealKind = {
     const peer = new Peer({
       address: addressOf(needed(KIND, settings, given, 'address')),
       token: await tokenOf(given),
-      namespace: given.namespace?.replace(/^\/+|\/+$/g, '') || undefined,
+      namespace: trimSlashes(given.namespace ?? '') || undefined,
       tls: await tlsOf(given),
     })
     const renewal = asBoolean(KIND, 'disable_renewal', given.disable_renewal) ? undefined : new Renewal(peer)

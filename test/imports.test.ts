@@ -57,6 +57,7 @@ const packages: Record<string, string> = {
   openpgp: 'seal/pgp',
   '@noble/ciphers': 'engines/transit',
   '@noble/curves': 'engines/transit',
+  pg: 'storage/postgres',
 }
 
 const importPattern = /\b(?:from|import)\s+'([^']+)'|\bimport\(\s*'([^']+)'/g

@@ -68,6 +68,11 @@ function placesOf(values: ReadonlyMap<string, readonly string[]>): Places {
   if (data !== undefined) return { data: path.resolve(data), ledger: path.resolve(data, 'ledger') }
   const { storage, ledgerFolder } = readConfig(config!)
   const folder = storage.options['path']
+  if (storage.type === 'postgres') {
+    throw new ConfigError(
+      'the data lies in a database: back it up with its own tools (pg_dump), and the ledger as files',
+    )
+  }
   if (folder === undefined)
     throw new ConfigError('the configuration keeps its data in memory: there is nothing on disk')
   return { data: path.resolve(folder), ledger: path.resolve(ledgerFolder ?? path.join(folder, 'ledger')) }

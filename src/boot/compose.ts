@@ -36,6 +36,7 @@ import { meteredDriver } from './metered-driver.ts'
 import type { NodeOptions } from './node-options.ts'
 import { Observation } from './observation.ts'
 import { defaultTelemetry, type TelemetryConfig } from './telemetry.ts'
+import { wireNames } from './storage-names.ts'
 import { troublesOf } from './troubles.ts'
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
@@ -96,7 +97,7 @@ export class StrongroomNode {
           return seal.status()
         },
         resetUnseal: () => seal.resetUnseal(),
-        storageType: options.storage.type === 'memory' ? 'inmem' : options.storage.type,
+        storageType: wireNames[options.storage.type],
         cluster: () => this.#unsealed?.cluster,
         troubles: () =>
           troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal, unsealing: this.#unsealing }),

@@ -26,6 +26,21 @@ export function effectOf({ used, meaningless, withoutEffect }: Spread, name: str
   return 'unknown'
 }
 
+/** Keys of a block that nobody reads. */
+export function tellUnknown(
+  keys: Spread,
+  options: Readonly<Record<string, string>>,
+  at: string,
+  block: string,
+  notices: string[],
+): void {
+  for (const name of Object.keys(options)) {
+    const effect = effectOf(keys, name)
+    if (effect === 'none') notices.push(`${at}: ${block}: "${name}" has no effect in this version`)
+    if (effect === 'unknown') notices.push(`${at}: unknown key "${name}" of ${block} is ignored`)
+  }
+}
+
 const none: ReadonlySet<string> = new Set()
 
 export const topKeys: Spread = {
@@ -110,9 +125,30 @@ export const storageKeys: Spread = {
   withoutEffect: none,
 }
 
+/** Of `storage "postgres"`, which `"postgresql"` is another name of. */
+export const postgresKeys: Spread = {
+  used: {
+    connection_url: {
+      about: 'Where the database is: a URL, or words such as `host=… user=…`. `PG…` variables fill in.',
+    },
+    table: { about: 'Table of the entries. Those of the head and the feed are named after it.', default: 'strongroom' },
+    max_parallel: { about: 'The most connections for reading. Two more are for writing and listening.', default: '16' },
+    max_idle_connections: { about: 'How many connections for reading stay open.', default: '4' },
+    max_connect_retries: { about: 'How often the first connection is tried.', default: '1' },
+    max_staleness: { about: 'How old what is served from memory may be: `50ms` to `60s`.', default: '1s' },
+    skip_create_table: { about: 'Make no tables; end if they are not there.', default: 'false' },
+  },
+  // Every node serves, so there is nothing to elect.
+  meaningless: new Set(['ha_enabled', 'ha_table']),
+  withoutEffect: none,
+}
+
 export const ledgerKeys: Spread = {
   used: {
-    path: { about: 'Folder of the ledger. Needed in this block.', default: '`ledger` in the folder of the data' },
+    path: {
+      about: 'Folder of the ledger. Needed in this block.',
+      default: '`ledger` in the folder of the data; with a database, `strongroom-ledger` in the working folder',
+    },
   },
   meaningless: none,
   withoutEffect: none,

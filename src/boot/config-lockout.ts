@@ -1,7 +1,8 @@
 /** `user_lockout "all" { … }` of the configuration, and the variable that turns the lock-out off altogether. */
 import { type LockoutConfig, type LockoutRules, isLockoutType } from '#core/lockout.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { booleanOption, ConfigError, type Stanza, tellUnknown } from './config.ts'
+import { booleanOption, ConfigError, type Stanza } from './config.ts'
+import { tellUnknown } from './config-keys.ts'
 import { lockoutKeys } from './stanza-keys.ts'
 
 /** @throws ConfigError for a method that has no lock-out, one that is there twice, and values that cannot be read */

@@ -10,7 +10,8 @@ import path from 'node:path'
 import { parseDuration } from '#lib/duration.ts'
 import { type HclItem, type HclObject, hclBlocks, hclToPlain, parseHcl } from '#lib/hcl.ts'
 import { isObject } from '#sdk/schema.ts'
-import { auditKeys, effectOf, ledgerKeys, type Spread, storageKeys, topKeys } from './config-keys.ts'
+import { auditKeys, effectOf, ledgerKeys, type Spread, tellUnknown, topKeys } from './config-keys.ts'
+import { storageOf, type StorageChoice } from './config-storage.ts'
 import { listenerKeys } from './listener-keys.ts'
 
 /** A block with one label: `listener "tcp" { … }`. */
@@ -34,7 +35,7 @@ export interface AuditStanza {
 }
 
 export interface ServerConfig {
-  storage: { type: 'sqlite' | 'memory'; options: Record<string, string> }
+  storage: StorageChoice
   /** Where the ledger lies; undefined: beside the data, or in a temporary folder for a server that keeps nothing. */
   ledgerFolder: string | undefined
   auditDevices: AuditStanza[]
@@ -161,6 +162,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
   if (!storage)
     throw new ConfigError(`${named(sources)}: no storage is configured: add storage "sqlite" { path = "…" }`)
   const ledger = onlyOne(blocks('ledger', 0), 'ledger')
+  const choice = storageOf({ ...stanzaOf(storage), refuse }, notices)
   const listeners = listenersOf(blocks('listener', 1), named(sources), notices)
   const seals = blocks('seal', 1).map(stanzaOf)
   const defaultTtl = seconds(sources, 'default_lease_ttl')
@@ -170,8 +172,8 @@ function interpret(sources: readonly Source[]): ServerConfig {
     throw new ConfigError(`${named(sources)}: default_lease_ttl is longer than max_lease_ttl (768h unless given)`)
   }
   return {
-    storage: storageOf(stanzaOf(storage), notices),
-    ledgerFolder: ledger && ledgerFolderOf(ledger, notices),
+    storage: choice,
+    ledgerFolder: ledger ? ledgerFolderOf(ledger, notices) : ownLedgerFolder(choice, notices),
     auditDevices: blocks('audit', 2).map((block) => auditDeviceOf(block, notices)),
     userLockout: blocks('user_lockout', 1).map(stanzaOf),
     telemetry: onlyOne(blocks('telemetry', 0).map(stanzaOf), 'telemetry'),
@@ -242,27 +244,12 @@ function listenersOf(blocks: readonly Block[], files: string, notices: string[])
   return listeners
 }
 
-function storageOf({ type, options, at }: Stanza, notices: string[]): ServerConfig['storage'] {
-  const requiredPath = () => {
-    if (!options['path']) throw new ConfigError(`${at}: storage "${type}" needs a path`)
-    return { path: options['path'] }
-  }
-  switch (type) {
-    case 'inmem':
-    case 'memory':
-      return { type: 'memory', options: {} }
-    case 'file':
-    case 'raft':
-      notices.push(
-        `${at}: storage "${type}" is taken as the embedded store in the same folder; data of another server there is not read`,
-      )
-      return { type: 'sqlite', options: requiredPath() }
-    case 'sqlite':
-      tellUnknown(storageKeys, options, at, 'storage "sqlite"', notices)
-      return { type: 'sqlite', options: requiredPath() }
-    default:
-      throw new ConfigError(`${at}: storage "${type}" is not known: use "sqlite" { path = "…" } or "inmem" {}`)
-  }
+/** A store that several nodes share has no place for what is this node's own. */
+function ownLedgerFolder({ type }: StorageChoice, notices: string[]): string | undefined {
+  if (type !== 'postgres') return undefined
+  const folder = path.resolve('strongroom-ledger')
+  notices.push(`the audit ledger of this node lies in ${folder}: name a folder with ledger { path = "…" }`)
+  return folder
 }
 
 function ledgerFolderOf({ body, at }: Block, notices: string[]): string {
@@ -286,21 +273,6 @@ function notice(keys: Spread, name: string, where: string, notices: string[]): v
   const effect = effectOf(keys, name)
   if (effect === 'none') notices.push(`${where}: "${name}" has no effect in this version`)
   if (effect === 'unknown') notices.push(`${where}: unknown key "${name}" is ignored`)
-}
-
-/** Keys of a block that nobody reads. */
-export function tellUnknown(
-  keys: Spread,
-  options: Readonly<Record<string, string>>,
-  at: string,
-  block: string,
-  notices: string[],
-): void {
-  for (const name of Object.keys(options)) {
-    const effect = effectOf(keys, name)
-    if (effect === 'none') notices.push(`${at}: ${block}: "${name}" has no effect in this version`)
-    if (effect === 'unknown') notices.push(`${at}: unknown key "${name}" of ${block} is ignored`)
-  }
 }
 
 /** Attributes of a block as text, as engines of options take them. What is null is not there. */
@@ -353,6 +325,10 @@ function seconds(sources: readonly Source[], name: string): number | undefined {
     throw new ConfigError(`${given.at}: ${name} is a duration such as "768h", not "${given.text}"`)
   }
   return parsed || undefined
+}
+
+function refuse(text: string): never {
+  throw new ConfigError(text)
 }
 
 function named(sources: readonly Source[]): string {

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { look as lookAtDatabase } from '#storage/postgres/look.ts'
 import type { ServerConfig } from './config.ts'
 import { fail, type Finding, ok, skip, warn } from './diagnosis.ts'
 
@@ -49,8 +50,9 @@ export function storageInUse({ storage }: ServerConfig): boolean {
   }
 }
 
-export function diagnoseStorage({ storage }: ServerConfig, running: boolean): Finding[] {
+export async function diagnoseStorage({ storage }: ServerConfig, running: boolean): Promise<Finding[]> {
   const folder = storage.options['path']
+  if (storage.type === 'postgres') return [await diagnoseDatabase(storage.options)]
   if (folder === undefined) {
     return [warn('Store', 'kept in memory: all is lost when the server ends', 'storage "sqlite" { path = "…" }')]
   }
@@ -60,6 +62,16 @@ export function diagnoseStorage({ storage }: ServerConfig, running: boolean): Fi
   else if (readable(store)) findings.push(...contents(store))
   findings.push(ok('In use', running ? 'a server runs with this folder' : 'no server has this folder'))
   return findings
+}
+
+/** Makes nothing: a diagnosis only looks. */
+async function diagnoseDatabase(options: Record<string, string>): Promise<Finding> {
+  try {
+    return ok('Store', await lookAtDatabase(options))
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return fail('Store', why, 'Look at connection_url, at the database and at the way to it.')
+  }
 }
 
 export function diagnoseLedger({ storage, ledgerFolder }: ServerConfig): Finding[] {

@@ -54,7 +54,10 @@ export async function diagnose(places: readonly string[], skipped: ReadonlySet<s
   }
   await add('system', 'Operating system', async () => diagnoseSystem())
   const running = config !== undefined && storageInUse(config)
-  await add('storage', 'Storage', async (given) => [...diagnoseStorage(given, running), ...diagnoseLedger(given)])
+  await add('storage', 'Storage', async (given) => [
+    ...(await diagnoseStorage(given, running)),
+    ...diagnoseLedger(given),
+  ])
   await add('autounseal', 'Seal', diagnoseSeal)
   for (const stanza of config?.listeners ?? []) {
     await add('listener', `Listener ${stanza.type} ${stanza.options['address'] ?? '127.0.0.1:8200'}`, () =>

@@ -3,6 +3,7 @@
  * left out: options of storage, of seals and of audit devices.
  */
 import { type ServerConfig, truthOf } from './config.ts'
+import { wireNames } from './storage-names.ts'
 
 export function sanitizedConfig(config: ServerConfig): Record<string, unknown> {
   const text = (name: string) => config.scalars[name]?.text ?? ''
@@ -41,7 +42,7 @@ export function sanitizedConfig(config: ServerConfig): Record<string, unknown> {
       cluster_addr: text('cluster_addr'),
       disable_clustering: flag('disable_clustering'),
       redirect_addr: text('api_addr'),
-      type: config.storage.type === 'memory' ? 'inmem' : config.storage.type,
+      type: wireNames[config.storage.type],
     },
   }
 }

@@ -5,7 +5,8 @@ import type { Naming } from '#lib/metrics/report.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { isObject } from '#sdk/schema.ts'
 import type { OtlpConfig } from './otlp-exporter.ts'
-import { booleanOption, ConfigError, type Stanza, tellUnknown } from './config.ts'
+import { booleanOption, ConfigError, type Stanza } from './config.ts'
+import { tellUnknown } from './config-keys.ts'
 import { DEFAULT_OTLP_SECONDS, DEFAULT_USAGE_SECONDS, telemetryKeys } from './stanza-keys.ts'
 
 export interface TelemetryConfig {

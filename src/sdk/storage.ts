@@ -46,12 +46,15 @@ export interface Transaction extends Reads {
 /** What a commit changed, for those who keep something derived from entries. Deleted keys are among them. */
 export interface Commit {
   keys: readonly string[]
+  /** There were others that can no longer be told: any entry may have changed. */
+  others?: boolean
 }
 
 export interface Driver extends Reads {
   /**
    * Changes with every commit, whoever makes it. What was derived from reads after one look at it still holds when a
-   * second look says the same: one atomic load in place of many reads.
+   * second look says the same: one atomic load in place of many reads. NaN, which equals nothing, while a store with
+   * several nodes cannot tell.
    */
   moment(): number
   getMany(keys: readonly string[]): Promise<(Entry | undefined)[]>

@@ -270,9 +270,9 @@ export class KeyRing {
   #watch(): void {
     // The feed has no way to leave it, so what stays there must not keep a closed ring and its keys alive.
     const self = new WeakRef(this)
-    this.#context.driver.onCommit(({ keys }) => {
+    this.#context.driver.onCommit(({ keys, others }) => {
       const ring = self.deref()
-      if (!ring || ring.#closed || !keys.includes(KEYRING_ENTRY)) return
+      if (!ring || ring.#closed || !(others || keys.includes(KEYRING_ENTRY))) return
       ring
         .refresh()
         .catch((error: unknown) => (ring.#trouble = `the key ring could not be read again: ${String(error)}`))

@@ -99,8 +99,9 @@ export class Seal {
     const seal = new Seal(driver, clock, { type: config.type, auto }, leaving)
     await seal.#readConfig()
     // Another process may initialize the store, or change the number of shares.
-    driver.onCommit(({ keys }) => {
-      if (keys.includes(CONFIG_ENTRY)) seal.#readConfig().catch((error: unknown) => (seal.#trouble = String(error)))
+    driver.onCommit(({ keys, others }) => {
+      if (others || keys.includes(CONFIG_ENTRY))
+        seal.#readConfig().catch((error: unknown) => (seal.#trouble = String(error)))
     })
     return seal
   }

@@ -5,7 +5,7 @@
 import { ApiError } from '#sdk/errors.ts'
 import type { Entry, Page, Transaction } from '#sdk/storage.ts'
 import { checkKey, checkPrefix, compareKeys, seek } from '#storage/keys.ts'
-import { limitOf, listLevel, scanRange, type Chunk, type Range } from '#storage/levels.ts'
+import { limitOf, listLevelLater, scanRange, type Chunk, type Range } from '#storage/levels.ts'
 import { chunkOf, joinNames, joinVersions, type ReadSet } from '#storage/reads.ts'
 
 export const MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -13,12 +13,17 @@ export const MAX_TRANSACTION_WRITES = 10_000
 export const MAX_TRANSACTION_BYTES = 32 * 1024 * 1024
 export const MAX_TRANSACTION_READS = 100_000
 
+export interface Found {
+  key: string
+  entry: Entry
+}
+
 /** The store as a draft reads it. What it reads need not be of one moment: the commit checks that. */
 export interface Base {
   get(key: string): Promise<Entry | undefined>
-  readList(prefix: string, page: Page): string[]
-  readKeys(range: Range, count: number): string[]
-  readEntries(range: Range, count: number): { key: string; entry: Entry }[]
+  readList(prefix: string, page: Page): string[] | Promise<string[]>
+  readKeys(range: Range, count: number): string[] | Promise<string[]>
+  readEntries(range: Range, count: number): Found[] | Promise<Found[]>
   nextVersion(): number
 }
 
@@ -61,9 +66,9 @@ export class Draft implements Transaction {
     this.#countRead()
     const own = this.#ownKeys()
     if (own.some((key) => key.startsWith(prefix))) {
-      return listLevel((range, count) => this.#mergedChunk(own, range, count), prefix, page)
+      return await listLevelLater((range, count) => this.#mergedChunk(own, range, count), prefix, page)
     }
-    const names = this.#base.readList(prefix, page)
+    const names = await this.#base.readList(prefix, page)
     this.#lists.push({ prefix, page: { after: page.after, limit: page.limit }, seen: joinNames(names) })
     return names
   }
@@ -76,7 +81,7 @@ export class Draft implements Transaction {
     const range = scanRange(prefix, page.after)
     const own = within(this.#ownKeys(), range)
     const count = this.#countUnder(own, limit)
-    const stored = this.#base.readKeys(range, count)
+    const stored = await this.#base.readKeys(range, count)
     this.#ranges.push({ range, count, versions: false, seen: joinNames(stored) })
     return own.length === 0 ? stored : this.#laidOver(stored, own).slice(0, limit)
   }
@@ -89,7 +94,7 @@ export class Draft implements Transaction {
     const range = scanRange(prefix, page.after)
     const own = within(this.#ownKeys(), range)
     const count = this.#countUnder(own, limit)
-    const stored = this.#base.readEntries(range, count)
+    const stored = await this.#base.readEntries(range, count)
     const seen = joinVersions(stored.map(({ key, entry }) => ({ key, version: entry.version })))
     this.#ranges.push({ range, count, versions: true, seen })
     if (own.length === 0) return stored
@@ -177,8 +182,8 @@ export class Draft implements Transaction {
   }
 
   /** Stored keys with the own writes laid over them. `own` are the own keys, sorted. */
-  #mergedChunk(own: readonly string[], range: Range, count: number): Chunk {
-    const stored = this.#base.readKeys(range, count)
+  async #mergedChunk(own: readonly string[], range: Range, count: number): Promise<Chunk> {
+    const stored = await this.#base.readKeys(range, count)
     this.#ranges.push({ range, count, versions: false, seen: joinNames(stored) })
     const { rest } = chunkOf(stored, count)
     const mine = within(own, { from: range.from, to: rest ?? range.to })

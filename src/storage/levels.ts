@@ -29,6 +29,29 @@ const MIN_CHUNK_KEYS = 8
 
 /** Names one level below `prefix`, as `Reads.list` of the contract gives them. */
 export function listLevel(read: ReadChunk, prefix: string, page: Page | undefined): string[] {
+  const steps = levelSteps(prefix, page)
+  let step = steps.next()
+  while (!step.done) step = steps.next(read(step.value.range, step.value.count))
+  return step.value
+}
+
+/** The same for stores that answer later. */
+export async function listLevelLater(
+  read: (range: Range, count: number) => Chunk | Promise<Chunk>,
+  prefix: string,
+  page: Page | undefined,
+): Promise<string[]> {
+  const steps = levelSteps(prefix, page)
+  let step = steps.next()
+  while (!step.done) step = steps.next(await read(step.value.range, step.value.count))
+  return step.value
+}
+
+/** Asks for chunks, one after the other, and ends with the names. */
+function* levelSteps(
+  prefix: string,
+  page: Page | undefined,
+): Generator<{ range: Range; count: number }, string[], Chunk> {
   const limit = limitOf(page)
   const to = endOf(prefix)
   const names: string[] = []
@@ -36,7 +59,7 @@ export function listLevel(read: ReadChunk, prefix: string, page: Page | undefine
   let count = Math.max(Math.min(limit, FIRST_CHUNK_KEYS), MIN_CHUNK_KEYS)
   let folder: string | undefined
   while (from !== undefined && names.length < limit) {
-    const chunk: Chunk = read({ from, to }, count)
+    const chunk: Chunk = yield { range: { from, to }, count }
     for (const key of chunk.keys) {
       if (folder !== undefined && key.startsWith(folder)) continue
       if (names.length === limit) break

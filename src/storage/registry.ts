@@ -6,7 +6,8 @@ export interface DriverKind {
   readonly open: (options: Readonly<Record<string, string>>) => Promise<Driver>
 }
 
-export const drivers: Record<'sqlite' | 'memory', () => Promise<DriverKind>> = {
+export const drivers: Record<'sqlite' | 'postgres' | 'memory', () => Promise<DriverKind>> = {
   sqlite: () => import('./sqlite/driver.ts'),
+  postgres: () => import('./postgres/driver.ts'),
   memory: () => import('./memory/driver.ts'),
 }

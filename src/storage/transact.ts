@@ -21,8 +21,12 @@ export interface Try {
 export interface Committer extends Base {
   /** A number that changes with every commit: that it is unchanged proves that nothing else did. */
   moment(): number
-  /** The key or prefix that is not as it was read, in one view of the store; undefined if all is. */
-  check(reads: ReadSet): string | undefined
+  /**
+   * The key or prefix that is not as it was read, in one view of the store; undefined if all is.
+   *
+   * @param since  moment() from before the first read
+   */
+  check(since: number, reads: ReadSet): string | undefined | Promise<string | undefined>
   /**
    * Check, and write if all is as it was read, in one step.
    *
@@ -75,13 +79,15 @@ async function runOnce<T>(
     result = await change(draft)
   } catch (error) {
     // It may have thrown over two reads of different moments, and must not when both are of one.
-    const conflict = store.check(draft.reads())
+    const conflict = await store.check(since, draft.reads())
     if (conflict !== undefined) return { done: false, conflict }
     throw error
   } finally {
     draft.end()
   }
   const writes = draft.writes()
-  const conflict = writes ? await store.commit(since, draft.reads(), writes, attempt) : store.check(draft.reads())
+  const conflict = writes
+    ? await store.commit(since, draft.reads(), writes, attempt)
+    : await store.check(since, draft.reads())
   return conflict === undefined ? { done: true, result } : { done: false, conflict }
 }

@@ -145,7 +145,10 @@ test('what cannot be used is refused with file, line and column', () => {
     [`${memory}\nlistener {}`, 'c:2:1: listener has one label, its type; given: none'],
     [`${memory}\nlistener "tcp" "a" {}`, 'c:2:1: listener has one label, its type; given: "tcp" "a"'],
     [`${tcp}\nstorage = "inmem"`, 'c:2:1: storage is a block: storage "type" { … }'],
-    [`${tcp}\n storage "etcd" {}`, 'c:2:2: storage "etcd" is not known: use "sqlite" { path = "…" } or "inmem" {}'],
+    [
+      `${tcp}\n storage "etcd" {}`,
+      'c:2:2: storage "etcd" is not known: use "sqlite" { path = "…" }, "postgres" { connection_url = "…" } or "inmem" {}',
+    ],
     [`${tcp}\nstorage "sqlite" {}`, 'c:2:1: storage "sqlite" needs a path'],
     [`${tcp}\n${memory}\n${memory}`, 'c:3:1: more than one storage is configured; the first is at c:2:1'],
     [`${tcp}\n${memory}\nbackend "inmem" {}`, 'c:3:1: more than one storage is configured; the first is at c:2:1'],

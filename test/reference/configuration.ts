@@ -1,6 +1,6 @@
 /** The reference of the configuration, made of the tables that the server reads configurations by. */
 import { auditDevices } from '#audit/registry.ts'
-import { auditKeys, ledgerKeys, type Spread, storageKeys, topKeys } from '#boot/config-keys.ts'
+import { auditKeys, ledgerKeys, postgresKeys, type Spread, storageKeys, topKeys } from '#boot/config-keys.ts'
 import { listenerKeys } from '#boot/listener-keys.ts'
 import { fileDeviceKeys, lockoutKeys, telemetryKeys } from '#boot/stanza-keys.ts'
 import { lockoutTypes } from '#core/lockout.ts'
@@ -16,6 +16,11 @@ export const blocks: readonly { title: string; about: string; keys: Spread }[] =
     about:
       '`storage "sqlite"` is the embedded store. `"inmem"` keeps everything in memory, for tests, and has no keys. `"file"` and `"raft"` are taken as the embedded store in the same folder: data of another server there is not read.',
     keys: storageKeys,
+  },
+  {
+    title: 'storage in PostgreSQL',
+    about: '`storage "postgres"` or `"postgresql"`: see [Storage in PostgreSQL](../postgres.md).',
+    keys: postgresKeys,
   },
   {
     title: 'listener',

@@ -4,26 +4,44 @@
  * N - KEPT_SETS and sets its counter to N, so the counter alone tells what the store must hold.
  */
 import { writeSync } from 'node:fs'
+import { ApiError } from '#sdk/errors.ts'
 import { drivers } from '#storage/registry.ts'
 import { counterOf, KEPT_SETS, keysOfSet, LOOPS, valueOf } from '#test/storage/kill-sets.ts'
 
-const driver = await (await drivers.sqlite()).open({ path: process.argv[2]! })
+const [, , type, options] = process.argv
+const driver = await (
+  await drivers[type as 'sqlite' | 'postgres']()
+).open(JSON.parse(options!) as Record<string, string>)
 
 await Promise.all(
   Array.from({ length: LOOPS }, async (_, loop) => {
     for (;;) {
-      const number = await driver.transact(async (transaction) => {
-        const entry = await transaction.get(counterOf(loop))
-        const next = Number(entry ? Buffer.from(entry.value).toString() : '0') + 1
-        for (const key of keysOfSet(loop, next)) transaction.put(key, () => valueOf(key))
-        if (next > KEPT_SETS) for (const key of keysOfSet(loop, next - KEPT_SETS)) transaction.delete(key)
-        transaction.put(counterOf(loop), () => Buffer.from(String(next)))
-        return next
-      })
+      const number = await patiently(() =>
+        driver.transact(async (transaction) => {
+          const entry = await transaction.get(counterOf(loop))
+          const next = Number(entry ? Buffer.from(entry.value).toString() : '0') + 1
+          for (const key of keysOfSet(loop, next)) transaction.put(key, () => valueOf(key))
+          if (next > KEPT_SETS) for (const key of keysOfSet(loop, next - KEPT_SETS)) transaction.delete(key)
+          transaction.put(counterOf(loop), () => Buffer.from(String(next)))
+          return next
+        }),
+      )
       acknowledge(`ack ${loop} ${number}\n`)
     }
   }),
 )
+
+/** What the store refuses while its database is away is tried again: it was not written, or says so. */
+async function patiently<T>(change: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await change()
+    } catch (error) {
+      if (type !== 'postgres' || !(error instanceof ApiError) || error.code !== 'storage_failed') throw error
+      if (/not known/.test(error.message)) writeSync(1, 'unknown\n')
+    }
+  }
+}
 
 /** At once and in order, so that a kill takes nothing that was said. A full pipe is waited for: it is read to its end. */
 function acknowledge(line: string): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { drivers } from '#storage/registry.ts'
-import { startProgram } from '#test/storage/process.ts'
+import { type Program, startProgram } from '#test/storage/process.ts'
 
 export const LOOPS = 48
 export const KEPT_SETS = 20
@@ -31,32 +31,49 @@ export interface Round {
   killedAfterMs: number
 }
 
-/** One life and death of the program over `folder`, and the check of what it left. `acknowledged` grows over the rounds. */
-export async function killRound(folder: string, acknowledged: number[]): Promise<Round> {
-  const program = startProgram(new URL('kill-program.ts', import.meta.url), [folder])
+export interface Target {
+  type: 'sqlite' | 'postgres'
+  options: Record<string, string>
+}
+
+export function startWriting({ type, options }: Target): Program {
+  return startProgram(new URL('kill-program.ts', import.meta.url), [type, JSON.stringify(options)])
+}
+
+/** One life and death of the program over a store, and the check of what it left. `acknowledged` grows over the rounds. */
+export async function killRound(target: Target, acknowledged: number[]): Promise<Round> {
+  const program = startWriting(target)
   const killedAfterMs = Math.random() * MAX_LIFE_MS
   if (Math.random() > OPENING_SHARE) await program.line('ack')
   await new Promise((resolve) => setTimeout(resolve, killedAfterMs))
   program.process.kill('SIGKILL')
   const { signal, errors } = await program.ended
   assert.equal(signal, 'SIGKILL', `it ended by itself: ${errors}`)
-  for (const line of program.lines) {
-    const [, loop, number] = line.split(' ')
-    acknowledged[Number(loop)] = Number(number)
-  }
-  await checkStore(folder, acknowledged)
+  takeDown(program.lines, acknowledged)
+  await checkStore(target, acknowledged)
   return { acknowledged: program.lines.length, killedAfterMs }
 }
 
-async function checkStore(folder: string, acknowledged: number[]): Promise<void> {
-  const driver = await (await drivers.sqlite()).open({ path: folder })
+export function takeDown(lines: readonly string[], acknowledged: number[]): void {
+  for (const line of lines) {
+    const [word, loop, number] = line.split(' ')
+    if (word === 'ack') acknowledged[Number(loop)] = Number(number)
+  }
+}
+
+/** @param unknown  how many changes may have been made though nobody was told */
+export async function checkStore({ type, options }: Target, acknowledged: number[], unknown = 1): Promise<void> {
+  const driver = await (await drivers[type]()).open(options)
   const expected: string[] = []
   for (let loop = 0; loop < LOOPS; loop += 1) {
     const entry = await driver.get(counterOf(loop))
     const last = Number(entry ? Buffer.from(entry.value).toString() : '0')
     const known = acknowledged[loop] ?? 0
     assert.ok(last >= known, `loop ${loop}: change ${known} was acknowledged, and the store ends at ${last}`)
-    assert.ok(last <= known + 1, `loop ${loop}: one change was under way after ${known}, and the store has ${last}`)
+    assert.ok(
+      last <= known + unknown,
+      `loop ${loop}: one change was under way after ${known}, and the store has ${last}`,
+    )
     // A change that was committed and not acknowledged counts from now on: the next round goes on from it.
     acknowledged[loop] = last
     for (let number = Math.max(1, last - KEPT_SETS + 1); number <= last; number += 1)

@@ -6,5 +6,6 @@ test('a server killed at any moment has kept every acknowledged change, and no h
   const folder = temporaryFolder()
   context.after(folder.remove)
   const acknowledged: number[] = []
-  for (let round = 0; round < 6; round += 1) await killRound(folder.path, acknowledged)
+  for (let round = 0; round < 6; round += 1)
+    await killRound({ type: 'sqlite', options: { path: folder.path } }, acknowledged)
 })

@@ -14,7 +14,7 @@ let total = 0
 let opening = 0
 try {
   for (let round = 1; round <= rounds; round += 1) {
-    const done = await killRound(folder.path, acknowledged)
+    const done = await killRound({ type: 'sqlite', options: { path: folder.path } }, acknowledged)
     total += done.acknowledged
     if (done.acknowledged === 0) opening += 1
     if (round % 10 === 0 || round === rounds) console.log(`${round} kills, ${total} acknowledged changes checked`)

@@ -88,7 +88,7 @@ class MemoryDriver implements Driver, Committer, Source {
     return this.#version
   }
 
-  check(reads: ReadSet): string | undefined {
+  check(_since: number, reads: ReadSet): string | undefined {
     return conflictIn(reads, this)
   }
 

@@ -13,7 +13,7 @@ import { tell, type CommitListener } from '#storage/listeners.ts'
 import { chunksOf, conflictIn, type ReadSet } from '#storage/reads.ts'
 import { transact, type Committer, type Try } from '#storage/transact.ts'
 import { Turns } from '#storage/turns.ts'
-import { Cache, MAX_CACHED_VALUE_BYTES } from './cache.ts'
+import { Cache, MAX_CACHED_VALUE_BYTES } from '#storage/cache.ts'
 import { Link } from './link.ts'
 import type { Shared } from './protocol.ts'
 import { Table } from './table.ts'
@@ -116,7 +116,7 @@ export class Reader implements Driver, Committer {
     return this.#shared.nextVersion()
   }
 
-  check(reads: ReadSet): string | undefined {
+  check(_since: number, reads: ReadSet): string | undefined {
     // A single read is of one moment whatever it is.
     if (reads.keys.length + reads.lists.length + reads.ranges.length <= 1) return undefined
     return this.#fresh(() => conflictIn(reads, this.#table))

@@ -137,6 +137,33 @@ test('a phantom that another node commits below a listed prefix makes the change
   await closeAll([a, b])
 })
 
+test('listings of many chunks are of one moment while other nodes commit, and prove nothing newer than they are', async () => {
+  const [a, b] = (await nodes(2)) as [Driver, Driver]
+  const names = Array.from({ length: 600 }, (_, index) => `d/${String(index).padStart(4, '0')}`)
+  await a.transact(async (transaction) => {
+    for (const name of names) transaction.put(name, () => Buffer.from('x'))
+  })
+  let stop = false
+  // The first and the last of the names trade places, again and again: there is always exactly one of them.
+  const trading = (async () => {
+    for (let round = 0; !stop; round += 1) {
+      await a.transact(async (transaction) => {
+        transaction.delete(round % 2 === 0 ? 'd/0000' : 'd/9999')
+        transaction.put(round % 2 === 0 ? 'd/9999' : 'd/0000', () => Buffer.from('x'))
+      })
+    }
+  })()
+  for (let round = 0; round < 60; round += 1) {
+    const found = await b.list('d/')
+    assert.equal(found.length, 600)
+    assert.ok(found.includes('0000') !== found.includes('9999'))
+  }
+  stop = true
+  await trading
+  assert.equal(b.trouble(), undefined)
+  await closeAll([a, b])
+})
+
 test('a node that slept while others committed more than it keeps starts its memory anew', async () => {
   const [a, b] = (await nodes(2)) as [Driver, Driver]
   await put(a, 'k', 'old')

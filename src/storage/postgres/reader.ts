@@ -15,6 +15,12 @@ import type { Seen, Table } from './table.ts'
 
 const MAX_KEYS_A_QUESTION = 256
 
+/** From before the database was asked: the time, and the last commit heard of. */
+interface View {
+  asked: number
+  before: number
+}
+
 interface Asked {
   promise: Promise<Entry | undefined>
   resolve: (entry: Entry | undefined) => void
@@ -54,13 +60,14 @@ export class Reader {
   async list(prefix: string, page: Page): Promise<string[]> {
     return await this.#pool.use(async (session) => {
       let chunks = 0
-      const read = async (range: Range, count: number) => {
+      const within = (view: View | undefined) => async (range: Range, count: number) => {
         chunks += 1
-        return chunkOf(await this.#heard(session, () => this.#table.keysIn(session, range, count)), count)
+        return chunkOf(await this.#heard(session, () => this.#table.keysIn(session, range, count), view), count)
       }
-      const names = await listLevelLater(read, prefix, page)
+      const names = await listLevelLater(within(undefined), prefix, page)
+      if (chunks <= 1) return names
       // Several answers are of one moment only in a transaction that sees but one.
-      return chunks === 1 ? names : await this.#inOneView(session, () => listLevelLater(read, prefix, page))
+      return await this.#inOneView(session, (view) => listLevelLater(within(view), prefix, page))
     })
   }
 
@@ -137,19 +144,23 @@ export class Reader {
     return recent.knows(sequence) && recent.changed(key, sequence) === undefined
   }
 
-  async #heard<T>(session: Session, ask: () => Promise<Seen<T>>): Promise<T> {
-    const asked = performance.now()
-    const before = this.#feed.seen
+  async #heard<T>(session: Session, ask: () => Promise<Seen<T>>, view: View = this.#now()): Promise<T> {
     const { sequence, value } = await ask()
-    await this.#feed.follow(session, { sequence }, before)
-    this.#feed.prove(asked)
+    await this.#feed.follow(session, { sequence }, view.before)
+    this.#feed.prove(view.asked)
     return value
   }
 
-  async #inOneView<T>(session: Session, work: () => Promise<T>): Promise<T> {
+  #now(): View {
+    return { asked: performance.now(), before: this.#feed.seen }
+  }
+
+  async #inOneView<T>(session: Session, work: (view: View) => Promise<T>): Promise<T> {
+    // However long it stays open, what it shows is not newer than this.
+    const view = this.#now()
     await session.simple('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', this.#limitMs)
     try {
-      return await work()
+      return await work(view)
     } finally {
       if (!session.over) await session.simple('COMMIT', this.#limitMs).catch(() => session.cut())
     }

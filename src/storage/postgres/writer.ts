@@ -126,7 +126,10 @@ export class Writer {
       } catch (error) {
         if (error instanceof Unanswered) unanswered = error.plan
         const cause = error instanceof Unanswered ? error.cause : error
-        if (!isPassing(cause)) return await this.#apart(batch, cause)
+        // Whether a try whose end is not known was committed cannot be found out by trying again alone.
+        if (!isPassing(cause)) {
+          return unanswered ? refuse(batch, cause, true) : await this.#apart(batch, cause)
+        }
         if (!isConflict(cause)) this.#setTrouble(`the database takes no writes: ${whyOf(cause)}`)
         if (performance.now() + pauseMs > until) return refuse(batch, cause, unanswered !== undefined)
         await new Promise((resolve) => setTimeout(resolve, pauseMs))

@@ -1,13 +1,12 @@
 /** Two drivers on one database, the database's failures, and what each of them must see or refuse then. */
 import assert from 'node:assert/strict'
-import { connect, createServer, type Socket } from 'node:net'
-import { once } from 'node:events'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError } from '#sdk/errors.ts'
 import type { Driver, Entry } from '#sdk/storage.ts'
 import { drivers } from '#storage/registry.ts'
 import { startDatabase } from '#test/postgres/server.ts'
+import { startWay } from '#test/postgres/way.ts'
 
 /** More than the bound of 1 s by what a busy machine may add. */
 const BOUND_MS = 1000
@@ -34,6 +33,8 @@ async function nodes(count: number, more: Record<string, string> = {}): Promise<
 async function closeAll(opened: readonly Driver[]): Promise<void> {
   await Promise.all(opened.map((driver) => driver.close()))
 }
+
+const urlBy = (port: number) => database.url.replace(`:${database.port}/`, `:${port}/`)
 
 const textOf = (entry: Entry | undefined) => entry && Buffer.from(entry.value).toString()
 
@@ -200,9 +201,7 @@ test('a database that lost commits is served from no more, until a restart', asy
 
 test('cut off from the database a node serves nothing after the bound, though it has it in memory, and then goes on', async () => {
   const way = await startWay(database.port)
-  const [node] = (await nodes(1, { connection_url: database.url.replace(`:${database.port}/`, `:${way.port}/`) })) as [
-    Driver,
-  ]
+  const [node] = (await nodes(1, { connection_url: urlBy(way.port) })) as [Driver]
   const [other] = [await (await drivers.postgres()).open({ connection_url: database.url, table: `n${tables}` })]
   await put(node, 'k', '1')
   const moment = node.moment()
@@ -229,6 +228,32 @@ test('cut off from the database a node serves nothing after the bound, though it
   await closeAll([node, other])
   way.close()
 })
+
+for (const [what, loss] of [
+  ['answer to a COMMIT', 'answer'],
+  ['COMMIT itself', 'question'],
+] as const) {
+  test(`when the ${what} is lost, the change is made once, and acknowledged`, async () => {
+    const way = await startWay(database.port)
+    const [node] = (await nodes(1, { connection_url: urlBy(way.port) })) as [Driver]
+    await put(node, 'k', '0')
+    let runs = 0
+    way.loseNext(/UPDATE "n\d+_head" SET sequence/, loss)
+    await node.transact(async (transaction) => {
+      runs += 1
+      const before = Number(textOf(await transaction.get('k')))
+      transaction.put('k', () => Buffer.from(String(before + 1)))
+    })
+    assert.equal(way.lost, 1)
+    assert.equal(runs, 1, 'not made again')
+    assert.equal(textOf(await node.get('k')), '1')
+    const [head] = await database.query(`SELECT sequence FROM "n${tables}_head"`)
+    assert.equal(Number(head!['sequence']), 2)
+    await put(node, 'k', '2')
+    await node.close()
+    way.close()
+  })
+}
 
 test('connections that the database ends in the middle are made anew, and no change is lost or made twice', async () => {
   const [a] = (await nodes(1)) as [Driver]
@@ -331,43 +356,3 @@ test('what cannot be reached is told within the limit, and without the password'
     assert.doesNotMatch(text, /sesame/)
   }
 })
-
-interface Way {
-  port: number
-  block(): void
-  unblock(): void
-  close(): void
-}
-
-/** A way to the database that can be blocked: nothing passes, nothing is closed, as when packets get lost. */
-async function startWay(port: number): Promise<Way> {
-  const sockets = new Set<Socket>()
-  let blocked = false
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1')
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from)
-      from.on('data', (chunk) => blocked || to.write(chunk))
-      from.on('error', () => to.destroy())
-      from.on('close', () => to.destroy())
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as { port: number }).port,
-    block: () => (blocked = true),
-    unblock() {
-      blocked = false
-      // What was cut in the middle cannot go on.
-      for (const socket of sockets) socket.destroy()
-    },
-    close() {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-    },
-  }
-}

@@ -29,11 +29,16 @@ export interface Database {
 
 export const binaries = globSync('/usr/lib/postgresql/*/bin').toSorted().at(-1) ?? '/usr/local/bin'
 
+/** Files that the server must read belong to its user. */
+export function giveToDatabase(place: string): void {
+  if (process.getuid?.() === 0) execFileSync('chown', ['-R', 'postgres', place])
+}
+
 export async function startDatabase(settings: Record<string, string> = {}): Promise<Database> {
   assert.ok(existsSync(path.join(binaries, 'initdb')), 'PostgreSQL is installed (Debian: postgresql)')
   const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-pg-'))
   writeFileSync(path.join(folder, 'password'), `${PASSWORD}\n`, { mode: 0o600 })
-  if (process.getuid?.() === 0) execFileSync('chown', ['-R', 'postgres', folder])
+  giveToDatabase(folder)
   const data = path.join(folder, 'data')
   const setUp = asOwner('initdb', [
     '-D',

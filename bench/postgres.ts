@@ -14,12 +14,12 @@ import { binaries, startDatabase } from '#test/postgres/server.ts'
 
 const SECONDS = Number(process.argv[2] ?? 8)
 const VALUE_BYTES = 300
-const CLIENTS = [1, 8, 32, 256]
+const CLIENTS = [1, 8, 32, 128]
 const READS = 400_000
 const KEYS = 1000
 
 const folder = mkdtempSync(path.join(tmpdir(), 'strongroom-bench-'))
-const database = await startDatabase({ max_connections: '300' })
+const database = await startDatabase({ max_connections: '200' })
 try {
   const driver = await (await drivers.postgres()).open({ connection_url: database.url })
   const embedded = await (await drivers.sqlite()).open({ path: path.join(folder, 'data') })

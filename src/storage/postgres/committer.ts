@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { ApiError } from '#sdk/errors.ts'
 import { Check, type Request, type Verdict, type Writes } from './check.ts'
 import { encodeChanges, type Commit, type Feed } from './feed.ts'
+import { codeOf, NOT_NULL } from './failures.ts'
 import { checkOldest, type Names } from './schema.ts'
 import type { Session, Statement } from './session.ts'
 import { bytesOf, type Table } from './table.ts'
@@ -24,6 +25,11 @@ export interface Plan {
   commit: Commit | undefined
   /** The last version of a block that is reserved along with it. */
   block: number | undefined
+}
+
+/** With what it writes. */
+interface Planned extends Plan {
+  writes: Writes
 }
 
 /** The connection was lost between COMMIT and its answer. */
@@ -77,7 +83,9 @@ export class Committer {
       name: 'put',
       text:
         `INSERT INTO ${entry} AS e (key, version, value) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) ` +
-        'ON CONFLICT (key) DO UPDATE SET version = excluded.version, value = excluded.value WHERE e.version < excluded.version',
+        // A stored entry that is newer ends the transaction: a version is not null.
+        'ON CONFLICT (key) DO UPDATE SET value = excluded.value, ' +
+        'version = CASE WHEN e.version < excluded.version THEN excluded.version END',
     }
     this.#delete = { name: 'delete', text: `DELETE FROM ${entry} WHERE key = ANY($1)` }
     this.#tell = { name: 'tell', text: `INSERT INTO ${lines} (sequence, mark, changes) VALUES ($1, $2, $3)` }
@@ -113,7 +121,7 @@ export class Committer {
     unanswered: (Plan & { commit: Commit }) | undefined,
     careful: boolean,
   ): Promise<Plan> {
-    let plan: Plan
+    let plan: Planned
     try {
       const before = this.#feed.seen
       const head = this.#takeHeld(session) ?? (await this.#begin(session))
@@ -123,13 +131,14 @@ export class Committer {
         await session.simple('ROLLBACK', this.#limitMs)
         return unanswered
       }
-      plan = await this.#write(session, head, requests, careful)
+      plan = await this.#plan(session, head, requests, careful)
     } catch (error) {
       if (!session.over) await session.simple('ROLLBACK', this.#limitMs).catch(() => session.cut())
       throw error
     }
-    await this.#end(session, plan)
-    return plan
+    const { writes, ...rest } = plan
+    await this.#end(session, rest, writes)
+    return rest
   }
 
   /** Take the lock, and keep it for the next commit on this connection: what is read from now on stands there. */
@@ -165,7 +174,7 @@ export class Committer {
     return row?.[0] === mark
   }
 
-  async #write(session: Session, head: Locked, requests: readonly Request[], careful: boolean): Promise<Plan> {
+  async #plan(session: Session, head: Locked, requests: readonly Request[], careful: boolean): Promise<Planned> {
     const writes: Writes = new Map()
     const check = new Check(session, this.#table, this.#feed.recent, writes)
     if (careful || requests.some(({ since }) => !this.#feed.recent.knows(since))) await check.ask(requests)
@@ -182,36 +191,28 @@ export class Committer {
     const wanted = this.#versions.low || isLate || requests.some(({ writes: { keys } }) => keys.length === 0)
     const block = wanted ? head.version + BLOCK : undefined
     const commit = writes.size === 0 ? undefined : commitOf(head.sequence + 1, writes)
-    if (commit) {
-      await this.#store(session, writes)
-      await session.run(
-        this.#tell,
-        [commit.sequence, commit.mark, encodeChanges(commit.keys, commit.versions)],
-        this.#limitMs,
-      )
-      if (commit.sequence % TRIM_EVERY === 0) {
-        await session.run(this.#trim, [commit.sequence - KEPT_COMMITS], this.#limitMs)
-      }
-    }
-    return { verdicts, commit, block }
+    return { verdicts, commit, block, writes }
   }
 
-  async #store(session: Session, writes: Writes): Promise<void> {
+  /** Questions that are sent at once, in this order: the database stops at the first that fails. */
+  #store(session: Session, writes: Writes, { sequence, mark, keys, versions }: Commit): Promise<unknown>[] {
+    const run = (statement: Statement, values: unknown[]) => session.run(statement, values, this.#limitMs)
     const puts = [...writes].filter(([, { value }]) => value !== undefined)
     const deletes = [...writes].filter(([, { value }]) => value === undefined)
-    if (puts.length > 0) {
-      const columns = [
-        puts.map(([key]) => bytesOf(key)),
-        puts.map(([, { version }]) => version),
-        puts.map(([, { value }]) => Buffer.from(value!.buffer, value!.byteOffset, value!.byteLength)),
-      ]
-      const { count } = await session.run(this.#put, columns, this.#limitMs)
-      if (count < puts.length) throw new LateWrite()
-    }
-    if (deletes.length > 0) await session.run(this.#delete, [deletes.map(([key]) => bytesOf(key))], this.#limitMs)
+    const columns = [
+      puts.map(([key]) => bytesOf(key)),
+      puts.map(([, { version }]) => version),
+      puts.map(([, { value }]) => Buffer.from(value!.buffer, value!.byteOffset, value!.byteLength)),
+    ]
+    return [
+      ...(puts.length > 0 ? [run(this.#put, columns)] : []),
+      ...(deletes.length > 0 ? [run(this.#delete, [deletes.map(([key]) => bytesOf(key))])] : []),
+      run(this.#tell, [sequence, mark, encodeChanges(keys, versions)]),
+      ...(sequence % TRIM_EVERY === 0 ? [run(this.#trim, [sequence - KEPT_COMMITS])] : []),
+    ]
   }
 
-  async #end(session: Session, plan: Plan): Promise<void> {
+  async #end(session: Session, plan: Plan, writes: Writes): Promise<void> {
     const { commit, block } = plan
     if (!commit && block === undefined) {
       await session.simple('ROLLBACK', this.#limitMs)
@@ -223,12 +224,13 @@ export class Committer {
     ]
     const notice = commit && this.notify ? `NOTIFY ${this.#names.channel}, '${this.#node}'; ` : ''
     const text = `UPDATE ${this.#names.head} SET ${settings.join(', ')} WHERE id = 1; ${notice}COMMIT`
-    try {
-      await session.simple(text, this.#limitMs)
-    } catch (error) {
+    const asked = [...(commit ? this.#store(session, writes, commit) : []), session.simple(text, this.#limitMs)]
+    const failure = (await Promise.allSettled(asked)).find((answer) => answer.status === 'rejected')
+    if (failure) {
+      const error: unknown = failure.reason
+      if (session.over && commit) throw new Unanswered({ ...plan, commit }, error)
       if (!session.over) await session.simple('ROLLBACK', this.#limitMs).catch(() => session.cut())
-      else if (commit) throw new Unanswered({ ...plan, commit }, error)
-      throw error
+      throw codeOf(error) === NOT_NULL ? new LateWrite() : error
     }
     if (commit) this.#feed.apply(commit)
     if (block !== undefined) this.#versions.take(block)

@@ -2,6 +2,7 @@
 import { ApiError } from '#sdk/errors.ts'
 
 export const UNDEFINED_TABLE = '42P01'
+export const NOT_NULL = '23502'
 export const UNDEFINED_COLUMN = '42703'
 /** Two that make the same table at once. */
 const MADE_TWICE = new Set(['23505', '42P07', '42710'])

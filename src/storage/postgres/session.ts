@@ -12,14 +12,17 @@ export type Row = unknown[]
 
 export interface Answer {
   rows: Row[]
-  /** Rows that were written. */
-  count: number
 }
 
 export interface Statement {
   /** Prepared under this name, once a connection. */
   name: string
   text: string
+}
+
+interface Use {
+  onNotice?: (from: string) => void
+  atOnce?: boolean
 }
 
 const INT8 = 20
@@ -44,14 +47,15 @@ export class Session {
   /**
    * At the first host that answers and writes.
    *
-   * @param onNotice  called when another session notified this one
+   * @param use  `onNotice` is called when a session notified this one; `atOnce`: questions are sent without waiting for the
+   *         answers to those before, which come in order
    * @throws ApiError `storage_failed` if none does within the limit
    */
-  static async open(place: Place, limitMs: number, onNotice?: (from: string) => void): Promise<Session> {
+  static async open(place: Place, limitMs: number, use: Use = {}): Promise<Session> {
     let problem: unknown
     for (const host of place.hosts) {
       try {
-        return await Session.#openAt(host, place, limitMs / place.hosts.length, onNotice)
+        return await Session.#openAt(host, place, limitMs / place.hosts.length, use)
       } catch (error) {
         problem = error
       }
@@ -59,20 +63,20 @@ export class Session {
     throw failed(problem)
   }
 
-  static async #openAt(host: Host, place: Place, limitMs: number, onNotice?: (from: string) => void): Promise<Session> {
+  static async #openAt(host: Host, place: Place, limitMs: number, use: Use = {}): Promise<Session> {
     const until = performance.now() + limitMs
     const rest = () => Math.max(until - performance.now(), 1)
-    let session = new Session(host, place, host.tls)
+    let session = new Session(host, place, host.tls, use)
     try {
       await session.#start(rest())
     } catch (error) {
       session.cut()
       if (!place.plainIfRefused || !/does not support SSL/.test(textOf(error))) throw error
-      session = new Session(host, place, undefined)
+      session = new Session(host, place, undefined, use)
       await session.#start(rest())
     }
     try {
-      if (onNotice) session.#client.on('notification', ({ payload }) => onNotice(payload ?? ''))
+      session.#client.on('notification', ({ payload }) => use.onNotice?.(payload ?? ''))
       // What a copy that only reads says may be old, and nothing would tell.
       const [row] = (await session.simple('SHOW transaction_read_only', rest())).rows
       if (row?.[0] !== 'off') {
@@ -86,7 +90,7 @@ export class Session {
     }
   }
 
-  private constructor({ host, port }: Host, { client }: Place, tls: Host['tls']) {
+  private constructor({ host, port }: Host, { client }: Place, tls: Host['tls'], { atOnce }: Use) {
     this.#socket = new Socket()
     this.#client = new pg.Client({
       ...client,
@@ -95,6 +99,7 @@ export class Session {
       ssl: tls ?? false,
       types,
       keepAlive: true,
+      pipeline: atOnce === true,
       stream: () => this.#socket,
     } as pg.ClientConfig)
     const lose = (error?: Error) => {
@@ -179,6 +184,6 @@ function unlessLost(session: Session): (error: unknown) => void {
   }
 }
 
-function answerOf({ rows, rowCount }: pg.QueryArrayResult): Answer {
-  return { rows, count: rowCount ?? 0 }
+function answerOf({ rows }: pg.QueryArrayResult): Answer {
+  return { rows }
 }

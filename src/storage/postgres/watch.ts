@@ -62,7 +62,9 @@ export class Watch {
     let pauseMs = FIRST_PAUSE_MS
     while (!this.#closed) {
       try {
-        this.#session = await Session.open(this.#settings.place, this.#settings.limitMs, (from) => this.#noticed(from))
+        this.#session = await Session.open(this.#settings.place, this.#settings.limitMs, {
+          onNotice: (from) => this.#noticed(from),
+        })
         await this.#listen(this.#session)
         for (;;) {
           await this.#ask(this.#session)

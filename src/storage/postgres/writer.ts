@@ -139,7 +139,7 @@ export class Writer {
 
   async #tryOnce(batch: readonly Waiting[], unanswered: Unanswered['plan'] | undefined): Promise<Plan> {
     if (!this.#session || this.#session.over) {
-      this.#session = await Session.open(this.#settings.place, this.#settings.limitMs)
+      this.#session = await Session.open(this.#settings.place, this.#settings.limitMs, { atOnce: true })
     }
     return await this.#committer.commit(
       this.#session,

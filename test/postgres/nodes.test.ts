@@ -79,6 +79,25 @@ test('what one node committed another one sees within the bound, though it had i
   await closeAll([a, b])
 })
 
+test('where the database cannot notify, a node hears of commits by asking, within the bound', async () => {
+  const way = await startWay(database.port)
+  way.rewrite('LISTEN "', 'LISTEM "')
+  const [deaf] = (await nodes(1, { connection_url: urlBy(way.port) })) as [Driver]
+  const other = await (await drivers.postgres()).open({ connection_url: database.url, table: `n${tables}` })
+  await put(deaf, 'k', '0')
+  let slowest = 0
+  for (let round = 1; round <= 5; round += 1) {
+    assert.equal(textOf(await deaf.get('k')), String(round - 1))
+    await put(other, 'k', String(round))
+    const waited = await until('heard', BOUND_MS + SLACK_MS, async () => textOf(await deaf.get('k')) === String(round))
+    slowest = Math.max(slowest, waited)
+  }
+  assert.ok(slowest > 20, `nobody told it: ${slowest} ms`)
+  assert.equal(deaf.trouble(), undefined)
+  await closeAll([deaf, other])
+  way.close()
+})
+
 test('of increments by three nodes at once, none is lost', async () => {
   const opened = await nodes(3)
   const increment = (driver: Driver) =>

@@ -12,6 +12,8 @@ export interface Way {
    * answered.
    */
   loseNext(pattern: RegExp, what: 'question' | 'answer'): void
+  /** From now on questions say something else, of the same length. */
+  rewrite(from: string, to: string): void
   /** How many were. */
   readonly lost: number
   close(): void
@@ -22,6 +24,7 @@ export async function startWay(port: number): Promise<Way> {
   let blocked = false
   let losing: { pattern: RegExp; what: 'question' | 'answer' } | undefined
   let lost = 0
+  let rewriting: { from: string; to: string } | undefined
   const server = createServer((near) => {
     const far = connect(port, '127.0.0.1')
     let deaf = false
@@ -39,7 +42,8 @@ export async function startWay(port: number): Promise<Way> {
         losing = undefined
         if (!deaf) return void near.destroy()
       }
-      far.write(chunk)
+      const { from, to } = rewriting ?? { from: '', to: '' }
+      far.write(rewriting ? Buffer.from(chunk.toString('latin1').replaceAll(from, to), 'latin1') : chunk)
     })
     far.on('data', (chunk) => {
       if (deaf) near.destroy()
@@ -57,6 +61,7 @@ export async function startWay(port: number): Promise<Way> {
       for (const socket of sockets) socket.destroy()
     },
     loseNext: (pattern, what) => (losing = { pattern, what }),
+    rewrite: (from, to) => (rewriting = { from, to }),
     get lost() {
       return lost
     },

@@ -8,12 +8,14 @@ import type { Found } from '#storage/draft.ts'
 import { listLevelLater, type Range } from '#storage/levels.ts'
 import { chunkOf, type ReadSet } from '#storage/reads.ts'
 import { Check } from './check.ts'
+import { isPassing } from './failures.ts'
 import type { Feed } from './feed.ts'
 import type { Pool } from './pool.ts'
 import type { Session } from './session.ts'
 import type { Seen, Table } from './table.ts'
 
 const MAX_KEYS_A_QUESTION = 256
+const MAX_TRIES = 3
 
 /** From before the database was asked: the time, and the last commit heard of. */
 interface View {
@@ -58,7 +60,7 @@ export class Reader {
   }
 
   async list(prefix: string, page: Page): Promise<string[]> {
-    return await this.#pool.use(async (session) => {
+    return await this.#asking(async (session) => {
       let chunks = 0
       const within = (view: View | undefined) => async (range: Range, count: number) => {
         chunks += 1
@@ -72,11 +74,11 @@ export class Reader {
   }
 
   async keys(range: Range, count: number): Promise<string[]> {
-    return await this.#pool.use((session) => this.#heard(session, () => this.#table.keysIn(session, range, count)))
+    return await this.#asking((session) => this.#heard(session, () => this.#table.keysIn(session, range, count)))
   }
 
   async entries(range: Range, count: number): Promise<Found[]> {
-    return await this.#pool.use((session) => this.#heard(session, () => this.#table.scan(session, range, count)))
+    return await this.#asking((session) => this.#heard(session, () => this.#table.scan(session, range, count)))
   }
 
   /**
@@ -93,7 +95,7 @@ export class Reader {
       reads.keys.every((key) => recent.changed(key, since) === undefined) &&
       reads.lists.length + reads.ranges.length === 0
     if (unchanged) return undefined
-    return await this.#pool.use((session) =>
+    return await this.#asking((session) =>
       this.#inOneView(session, async () => {
         const nothing = { keys: [], versions: [], values: [] }
         const request = { since, reads, writes: nothing, attempt: { ticket: 0, lost: 0 } }
@@ -117,11 +119,9 @@ export class Reader {
     const asked = this.#asked
     this.#asked = new Map([...asked].slice(MAX_KEYS_A_QUESTION))
     const some = new Map([...asked].slice(0, MAX_KEYS_A_QUESTION))
-    this.#pool
-      .use((session) => this.#read(session, some))
-      .catch((error: unknown) => {
-        for (const { reject } of some.values()) reject(error)
-      })
+    this.#asking((session) => this.#read(session, some)).catch((error: unknown) => {
+      for (const { reject } of some.values()) reject(error)
+    })
   }
 
   async #read(session: Session, some: ReadonlyMap<string, Asked>): Promise<void> {
@@ -142,6 +142,25 @@ export class Reader {
   #holds(key: string, sequence: number): boolean {
     const { recent } = this.#feed
     return recent.knows(sequence) && recent.changed(key, sequence) === undefined
+  }
+
+  /** Again on another connection when this one was lost, as all are when a database is started anew. */
+  async #asking<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const until = performance.now() + this.#limitMs
+    for (let tries = 1; ; tries += 1) {
+      let lost = false
+      try {
+        return await this.#pool.use(async (session) => {
+          try {
+            return await work(session)
+          } finally {
+            lost = session.over
+          }
+        })
+      } catch (error) {
+        if (!lost || tries === MAX_TRIES || !isPassing(error) || performance.now() > until) throw error
+      }
+    }
   }
 
   async #heard<T>(session: Session, ask: () => Promise<Seen<T>>, view: View = this.#now()): Promise<T> {

@@ -1,8 +1,9 @@
 /** Whole servers on one database, as processes, with the configuration of docs/postgres.md. */
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import test, { after } from 'node:test'
+import { diagnose } from '#boot/diagnose.ts'
 import { refusalOf, initialize, run, startConfigured, tcp, unseal, withToken } from '#test/config/configured.ts'
 import { temporaryFolder, until } from '#test/config/program.ts'
 import { freePort } from '#test/port.ts'
@@ -111,4 +112,22 @@ test('a server whose database cannot be reached does not start, and says why wit
   assert.equal(code, 1)
   assert.match(output, /the database of the store fails: connection refused/)
   assert.doesNotMatch(output, /sesame/)
+})
+
+test('the diagnosis tries the database, makes nothing in it, and tells what is wrong without the password', async () => {
+  await using folder = await temporaryFolder()
+  const look = async (url: string) => {
+    const file = path.join(folder.path, 'server.hcl')
+    const storage = `storage "postgres" {\n  connection_url = "${url}"\n  table = "looked_at"\n}\n`
+    await writeFile(file, `${storage}ledger {\n  path = "${folder.path}"\n}\n${tcp(await freePort())}`)
+    const findings = (await diagnose([file], new Set(['system']))).flatMap((chapter) => chapter.findings)
+    return findings.find(({ name }) => name === 'Store')!
+  }
+  const good = await look(database.url)
+  assert.deepEqual([good.status, good.message], ['ok', 'the database answers; the server makes its tables'])
+  assert.equal((await database.query(`SELECT to_regclass('looked_at_head') AS found`))[0]!['found'], null)
+  const bad = await look('postgres://u:sesame@127.0.0.1:1/d')
+  assert.equal(bad.status, 'fail')
+  assert.match(bad.message, /connection refused/)
+  assert.doesNotMatch(JSON.stringify(bad), /sesame/)
 })

@@ -88,7 +88,7 @@ test('help tells the bounds and choices that the decoder holds', async () => {
   await using server = await startServer({ secret: true })
   await server.write('sys/mounts/transit', { type: 'transit' })
   const { help } = (await server.read('sys/health?help=1', null)).body
-  assert.match(help, /activecode \(integer, from 100 to 599\)/)
+  assert.match(help, /activecode \(integer, from 200 to 599\)/)
 })
 
 test('help needs a token, and changes nothing', async () => {

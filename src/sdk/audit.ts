@@ -13,6 +13,8 @@ export interface AuditDevice {
    * @throws when it is not; the device must then hold either the whole line or nothing of it
    */
   write(line: string): Promise<void>
+  /** Many at once, as UTF-8, where that costs less than one after the other. @throws when not all are kept; some may be */
+  writeAll?(lines: readonly Buffer[]): Promise<void>
   /** Open files again (after a log rotation). */
   reload(): Promise<void>
   close(): Promise<void>

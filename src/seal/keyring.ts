@@ -34,6 +34,8 @@ export interface Context {
   driver: Driver
   rootKey: KeyObject
   clock: Clock
+  /** Another thread of this process may replace the root key: what opens the stored ring as that one knows it. */
+  rootKeys?: () => Promise<readonly KeyObject[]>
 }
 
 /** What a look at the stored ring or a change of it left for this process to know. */
@@ -170,11 +172,23 @@ export class KeyRing {
   /** Look at the stored ring again: another process may have added a term. */
   async refresh(): Promise<void> {
     const entry = await this.#context.driver.get(KEYRING_ENTRY)
-    this.#learn(useRing(this.#rootKeys, entry, snapshotOf))
+    this.#learn(await this.#use(entry, snapshotOf))
   }
 
   get rootKey(): KeyObject {
     return this.#rootKeys[0]!
+  }
+
+  /** What may open the stored ring now. */
+  get rootKeys(): readonly KeyObject[] {
+    return this.#rootKeys
+  }
+
+  /** Opens what is stored, if need be with the root keys that the thread has which changes them. */
+  async #use<T>(entry: Entry | undefined, use: (ring: RingData, rootKey: KeyObject) => T): Promise<T> {
+    const { rootKeys } = this.#context
+    if (rootKeys && entry && !opens(this.#rootKeys, entry)) this.#rootKeys = await rootKeys()
+    return useRing(this.#rootKeys, entry, use)
   }
 
   /**
@@ -246,7 +260,7 @@ export class KeyRing {
     try {
       return await this.#context.driver.transact(async (transaction) => {
         const entry = await transaction.get(KEYRING_ENTRY)
-        return useRing(this.#rootKeys, entry, (ring, rootKey) => {
+        return await this.#use(entry, (ring, rootKey) => {
           const block = edit(ring)
           writeRing(rootKey, transaction, ring, wipe)
           return { snapshot: snapshotOf(ring), block }
@@ -312,6 +326,12 @@ function useRing<T>(
     bytes.fill(0)
     for (const { key } of ring.terms) key.fill(0)
   }
+}
+
+function opens(rootKeys: readonly KeyObject[], entry: Entry): boolean {
+  const opened = openWith(rootKeys, entry)
+  opened?.bytes.fill(0)
+  return opened !== undefined
 }
 
 function openWith(rootKeys: readonly KeyObject[], { version, value }: Entry) {

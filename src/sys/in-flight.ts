@@ -16,7 +16,7 @@ export interface RunningRequest {
 }
 
 export interface InFlightServices {
-  inFlight(): RunningRequest[]
+  inFlight(): RunningRequest[] | Promise<RunningRequest[]>
 }
 
 const noFields = {} satisfies Fields
@@ -28,7 +28,7 @@ export function inFlightPath(services: InFlightServices, route = ''): Path {
     readsOnly: true,
     operations: {
       read: endpoint('Requests that are being answered right now.', noFields, async () => {
-        const told = services.inFlight().map(({ id, begunAt, remoteAddress, path, method, clientId }) => [
+        const told = (await services.inFlight()).map(({ id, begunAt, remoteAddress, path, method, clientId }) => [
           id,
           {
             start_time: rfc3339(begunAt),

@@ -8,6 +8,8 @@ import type { Fields } from '#sdk/schema.ts'
 export interface MetricsServices {
   metrics: Metrics
   clock: Clock
+  /** What other threads of this server counted is among the numbers then. */
+  collect?: () => Promise<void>
   telemetry: { naming: Naming; prometheus: boolean }
 }
 
@@ -21,9 +23,10 @@ export function metricsPath(services: MetricsServices, route = ''): Path {
     pattern: `${route}metrics`,
     readsOnly: true,
     operations: {
-      read: endpoint('Numbers about this server.', fields, async ({ data, headers }) =>
-        report(services, data.format, headers?.['accept']),
-      ),
+      read: endpoint('Numbers about this server.', fields, async ({ data, headers }) => {
+        await services.collect?.()
+        return report(services, data.format, headers?.['accept'])
+      }),
     },
   }
 }

@@ -53,14 +53,19 @@ const MAX_BATCH_CHARS = 262_144
 /** Lines that wait while the disk is slow, in UTF-16 units; beyond, new ones are refused. */
 const MAX_WAITING_CHARS = 64 * 1_048_576
 
+const BRACE = 0x7d
+
 /** The longest that a batch stays open for those who are expected. */
 const GATHER_MS = 1
 
 /** What one or two clients hand in, one request after the other: there is nobody to wait for. */
 const FEW_LINES = 4
 
+/** Lines of other threads come as bytes: the main thread then neither keeps them as text nor encodes them. */
+type Line = string | Buffer
+
 interface Batch {
-  lines: string[]
+  lines: Line[]
   chars: number
   kept: PromiseWithResolvers<void>
 }
@@ -133,6 +138,15 @@ export class Ledger implements AuditDevice {
    * @throws ApiError `audit_failed` when the line is not on disk: nothing of it stays
    */
   write(line: string): Promise<void> {
+    return this.#add(line)
+  }
+
+  /** Those of one batch wait for one promise. */
+  async writeAll(lines: readonly Buffer[]): Promise<void> {
+    await Promise.all(new Set(lines.map((line) => this.#add(line))))
+  }
+
+  #add(line: Line): Promise<void> {
     const refused = this.#refuse(line)
     if (refused !== undefined) return Promise.reject(failure(refused))
     const chars = line.length + SUFFIX_BYTES
@@ -149,15 +163,15 @@ export class Ledger implements AuditDevice {
     return batch.kept.promise
   }
 
-  #refuse(line: string): string | undefined {
+  #refuse(line: Line): string | undefined {
     if (this.#broken !== undefined) return this.#broken
     if (this.#closing) return 'the ledger is closed'
     if (this.#waitingChars > MAX_WAITING_CHARS) return 'the disk does not keep up'
-    if (line.length * 3 > MAX_PLAIN_LINE_BYTES && Buffer.byteLength(line) > MAX_PLAIN_LINE_BYTES) {
+    if (line.length * 3 > MAX_PLAIN_LINE_BYTES && bytesOf(line) > MAX_PLAIN_LINE_BYTES) {
       return `a line is longer than ${MAX_PLAIN_LINE_BYTES} bytes`
     }
     // What is appended takes the place of the last brace.
-    if (line.length < 3 || !line.endsWith('}') || line.includes('\n')) return 'a line is not one JSON object'
+    if (line.length < 3 || !endsInBrace(line) || line.includes('\n')) return 'a line is not one JSON object'
     return undefined
   }
 
@@ -198,7 +212,7 @@ export class Ledger implements AuditDevice {
     this.#complete = undefined
   }
 
-  async #commit(lines: readonly string[]): Promise<void> {
+  async #commit(lines: readonly Line[]): Promise<void> {
     if (this.#leftUntil !== undefined) this.#cutBack(this.#leftUntil)
     if (this.#leftUntil !== undefined) throw new Error('what a failed write left there cannot be cut off')
     if (this.#broken !== undefined) throw new Error(this.#broken)
@@ -219,7 +233,7 @@ export class Ledger implements AuditDevice {
   }
 
   /** Chain the lines, in the scratch buffer. Nothing of the state changes: the batch may yet fail. */
-  #encode(lines: readonly string[]): { bytes: Buffer; next: Link } {
+  #encode(lines: readonly Line[]): { bytes: Buffer; next: Link } {
     const chars = lines.reduce((sum, line) => sum + line.length, 0)
     const room = 1 + chars * 3 + lines.length * SUFFIX_BYTES
     if (this.#scratch.length < room) this.#scratch = Buffer.allocUnsafe(room * 2)
@@ -228,7 +242,7 @@ export class Ledger implements AuditDevice {
     let end = 1
     for (const line of lines) {
       const start = end
-      end += scratch.write(line, end) - 1
+      end += (typeof line === 'string' ? scratch.write(line, end) : line.copy(scratch, end)) - 1
       end += scratch.write(suffix(next), end, 'latin1')
       next.prev = leafHash(scratch, start, end - 1)
       next.seq++
@@ -299,6 +313,14 @@ export class Ledger implements AuditDevice {
   trouble(): string | undefined {
     return this.#broken ?? this.#trouble
   }
+}
+
+function bytesOf(line: Line): number {
+  return typeof line === 'string' ? Buffer.byteLength(line) : line.length
+}
+
+function endsInBrace(line: Line): boolean {
+  return typeof line === 'string' ? line.endsWith('}') : line.at(-1) === BRACE
 }
 
 function writeOnce(fd: number, bytes: Buffer): number {

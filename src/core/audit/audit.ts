@@ -27,6 +27,7 @@ const TIMED_ONE_IN = 7
 interface Sink {
   name: string
   device: AuditDevice
+  options: AuditDeviceOptions
   formatter: Formatter
   required: boolean
   failure: string | undefined
@@ -59,7 +60,8 @@ export class Audit {
   add(name: string, device: AuditDevice, options: AuditDeviceOptions): void {
     if (this.#sinks.has(name)) throw new ApiError('invalid_request', 'path already in use')
     const formatter = new Formatter(options, device.maxLineBytes)
-    this.#sinks.set(name, { name, device, formatter, required: options.required ?? false, failure: undefined })
+    const required = options.required ?? false
+    this.#sinks.set(name, { name, device, options, formatter, required, failure: undefined })
     this.#all = [...this.#sinks.values()]
   }
 
@@ -79,6 +81,29 @@ export class Audit {
 
   names(): string[] {
     return [...this.#sinks.keys()]
+  }
+
+  /** What another thread of this process has to know to make the lines of each device. */
+  describe(): { name: string; options: AuditDeviceOptions; maxLineBytes: number | undefined }[] {
+    return this.#all.map(({ name, options, device: { maxLineBytes } }) => ({ name, options, maxLineBytes }))
+  }
+
+  /**
+   * Lines that another thread made, as UTF-8. That one counts a failure, this one tells it.
+   *
+   * @throws ApiError `audit_failed` when some are not held, or there is no such device any more
+   */
+  async hold(name: string, lines: readonly Buffer[]): Promise<void> {
+    const sink = this.#sinks.get(name)
+    if (!sink) throw unheld(`there is no audit device ${name}`)
+    const { device } = sink
+    try {
+      if (device.writeAll) await device.writeAll(lines)
+      else await Promise.all(lines.map((line) => device.write(line.toString('utf8'))))
+    } catch (error) {
+      throw this.#failed(sink, error)
+    }
+    if (sink.failure !== undefined) this.#works(sink)
   }
 
   /**
@@ -128,16 +153,21 @@ export class Audit {
     } catch (error) {
       const { failures } = event.type === 'request' ? this.#requests : this.#responses
       failures.add()
-      const text = error instanceof Error ? error.message : String(error)
-      if (sink.failure === undefined) this.#report(`audit device ${sink.name} failed: ${text}`)
-      sink.failure = text
-      if (error instanceof ApiError && error.code === 'audit_failed') throw error
-      throw new ApiError('audit_failed', 'the request could not be audited', { reason: text, cause: error })
+      throw this.#failed(sink, error)
     }
-    if (sink.failure !== undefined) {
-      sink.failure = undefined
-      this.#report(`audit device ${sink.name} works again`)
-    }
+    if (sink.failure !== undefined) this.#works(sink)
+  }
+
+  #failed(sink: Sink, error: unknown): ApiError {
+    const text = error instanceof Error ? error.message : String(error)
+    if (sink.failure === undefined) this.#report(`audit device ${sink.name} failed: ${text}`)
+    sink.failure = text
+    return error instanceof ApiError && error.code === 'audit_failed' ? error : unheld(text, error)
+  }
+
+  #works(sink: Sink): void {
+    sink.failure = undefined
+    this.#report(`audit device ${sink.name} works again`)
   }
 
   /**
@@ -179,4 +209,8 @@ export class Audit {
     })
     return troubles.length === 0 ? undefined : troubles.join('; ')
   }
+}
+
+function unheld(reason: string, cause?: unknown): ApiError {
+  return new ApiError('audit_failed', 'the request could not be audited', { reason, cause })
 }

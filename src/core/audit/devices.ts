@@ -38,13 +38,21 @@ export class AuditDevices {
   readonly #audit: Audit
   readonly #storage: Storage
   readonly #kinds: DeviceKinds
+  readonly #changed: (without?: string) => Promise<void>
   /** Changes of devices, one after the other: what is stored and what is open must not drift apart. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(options: { audit: Audit; storage: Storage; kinds: DeviceKinds }) {
+  /** @param options.changed  awaited after a device was added, and before the one that it is given is closed */
+  constructor(options: {
+    audit: Audit
+    storage: Storage
+    kinds: DeviceKinds
+    changed?: (without?: string) => Promise<void>
+  }) {
     this.#audit = options.audit
     this.#storage = options.storage
     this.#kinds = options.kinds
+    this.#changed = options.changed ?? (async () => {})
   }
 
   /**
@@ -99,6 +107,7 @@ export class AuditDevices {
       await this.#forget(path)
       throw error
     }
+    await this.#changed()
   }
 
   async disable(givenPath: string): Promise<void> {
@@ -106,6 +115,7 @@ export class AuditDevices {
     if (path === LEDGER) throw new ApiError('invalid_request', 'the ledger cannot be disabled')
     await this.#inTurn(async () => {
       await this.#forget(path)
+      await this.#changed(path)
       await this.#audit.remove(path)
     })
   }

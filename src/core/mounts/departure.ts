@@ -31,21 +31,33 @@ const MAX_MOVES_KEPT = 100
 /** How long requests under way may keep a mount from being moved or disabled. */
 const DRAIN_MS = 30_000
 
+/** The other threads of this process that answer for the same mounts. */
+export interface OtherThreads {
+  /** As MountUsage: nobody comes in there either. @returns whether everybody left within `timeoutMs` */
+  close(uuid: string, timeoutMs: number): Promise<boolean>
+  open(uuid: string): void
+  /** Their engines forget what they keep in memory. */
+  reopen(routes: readonly string[]): Promise<void>
+}
+
 export class Departure {
   readonly #storage: Storage
   readonly #table: MountTable
   readonly #usageOf: (uuid: string) => MountUsage
+  readonly #others: OtherThreads | undefined
   readonly #report: (text: string) => void
 
   constructor(options: {
     storage: Storage
     table: MountTable
     usageOf: (uuid: string) => MountUsage
+    others?: OtherThreads | undefined
     report: (text: string) => void
   }) {
     this.#storage = options.storage
     this.#table = options.table
     this.#usageOf = options.usageOf
+    this.#others = options.others
     this.#report = options.report
   }
 
@@ -136,7 +148,8 @@ export class Departure {
     // Who found it before it was tainted either is inside by now, and is waited for, or is refused at the door.
     const usage = this.#usageOf(entry.uuid)
     usage.close()
-    if (!(await usage.drained(DRAIN_MS))) {
+    const drained = [usage.drained(DRAIN_MS), ...(this.#others ? [this.#others.close(entry.uuid, DRAIN_MS)] : [])]
+    if ((await Promise.all(drained)).includes(false)) {
       throw new ApiError('internal', `requests to ${routeOf(entry)} are under way for too long; it takes no new ones`)
     }
     try {
@@ -160,6 +173,7 @@ export class Departure {
       await this.#stay(entry)
     } finally {
       this.#usageOf(entry.uuid).open()
+      this.#others?.open(entry.uuid)
     }
   }
 

@@ -8,7 +8,7 @@ import { trimSlashes } from '#lib/slashes.ts'
 import type { Clock, Engine, Mount, MountSettings, Passwords, Templates } from '#sdk/engine.ts'
 import { ApiError } from '#sdk/errors.ts'
 import type { Storage, StorageTransaction } from '#sdk/storage.ts'
-import { Departure, type Moving, type MoveStatus, type RevokeAll } from './departure.ts'
+import { Departure, type Moving, type MoveStatus, type OtherThreads, type RevokeAll } from './departure.ts'
 import {
   fixedEntries,
   isFixedType,
@@ -69,6 +69,7 @@ export class Mounts {
   readonly #clock: Clock
   readonly #passwords: Passwords | undefined
   readonly #templates: Templates | undefined
+  readonly #others: OtherThreads | undefined
   readonly #catalog: Catalog
   readonly #system: { defaultLeaseTtlSeconds: number; maxLeaseTtlSeconds: number }
   /** By uuid, for every mount that is open here. */
@@ -88,6 +89,7 @@ export class Mounts {
     passwords?: Passwords
     /** For engines that allow by who asks. */
     templates?: Templates
+    others?: OtherThreads | undefined
     /** For the server's own log. */
     report?: (text: string) => void
   }) {
@@ -97,11 +99,13 @@ export class Mounts {
       storage: options.storage,
       table: this.#table,
       usageOf: (uuid) => this.#usageOf(uuid),
+      others: options.others,
       report: options.report ?? (() => {}),
     })
     this.#clock = options.clock
     this.#passwords = options.passwords
     this.#templates = options.templates
+    this.#others = options.others
     this.#catalog = options.catalog
     this.#system = options
   }
@@ -150,7 +154,20 @@ export class Mounts {
     this.#opened = undefined
     this.#moment = undefined
     await this.#current()
+    await this.#others?.reopen(routes)
     return routes
+  }
+
+  /** For the thread that moves or disables a mount: nobody comes in here. @returns whether everybody left in time */
+  async closeHere(uuid: string, timeoutMs: number): Promise<boolean> {
+    const usage = this.#usageOf(uuid)
+    usage.close()
+    return await usage.drained(timeoutMs)
+  }
+
+  /** The mount stays, there or elsewhere. */
+  openHere(uuid: string): void {
+    this.#usageOf(uuid).open()
   }
 
   /**

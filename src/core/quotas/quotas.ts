@@ -7,7 +7,7 @@
  *
  * Requests look at the rules in their compiled form, which holds as long as nothing was committed since; after a commit
  * the stored entry is looked at again, and compiled again only if it is another one. So a rule that was written by
- * another thread counts from the next request on. Windows of clients are this process's own.
+ * another thread counts from the next request on. Windows of clients are this process's own, and one thread keeps them.
  */
 import type { Mounted, Mounts } from '#core/mounts/mounts.ts'
 import { hasLease } from '#core/tokens/expiry.ts'
@@ -72,6 +72,15 @@ export interface QuotaOptions {
   mounts: Mounts
   tokens: Tokens
   metrics: Metrics
+  /** Where another thread of this process keeps the windows of clients: asks it. Undefined: it has no such rule any more. */
+  spend?: (asked: Spending) => Promise<Taken | undefined>
+}
+
+/** One request of a client of a rate rule. */
+export interface Spending {
+  rule: string
+  client: string
+  secondary: boolean
 }
 
 export interface Asking {
@@ -89,6 +98,7 @@ export class Quotas {
   readonly #mounts: Mounts
   readonly #tokens: Tokens
   readonly #metrics: Metrics
+  readonly #spendThere: QuotaOptions['spend']
   readonly #slots = new Slots()
   /** Descriptions of paths, which are this process's own and few. */
   readonly #makers = new WeakSet<object>()
@@ -97,12 +107,13 @@ export class Quotas {
   #compiled: Compiled = compile(undefined)
   #moment: number | undefined
 
-  constructor({ storage, clock, mounts, tokens, metrics }: QuotaOptions) {
+  constructor({ storage, clock, mounts, tokens, metrics, spend }: QuotaOptions) {
     this.#storage = storage
     this.#clock = clock
     this.#mounts = mounts
     this.#tokens = tokens
     this.#metrics = metrics
+    this.#spendThere = spend
     this.census = new Census(storage, async (transaction) => (await transaction.get<QuotaEntry>('rules'))?.leases ?? [])
     const ofTokens = this.census.addSource(tokenSource(tokens))
     tokens.countLeases((transaction, id, entry, step, limited) =>
@@ -127,11 +138,22 @@ export class Quotas {
     const rule = rate.find(placeOf(asking.mounted), asking.path, await this.#roleOf(rate, asking))
     if (!rule) return undefined
     const { client, secondary } = await this.#clientOf(rule, asking)
-    let limiter = this.#limiters.get(rule)
-    if (!limiter) this.#limiters.set(rule, (limiter = new Limiter(rule)))
-    const taken = limiter.take(client, this.#clock.now().getTime(), secondary)
+    const there = this.#spendThere && (await this.#spendThere({ rule: rule.name, client, secondary }))
+    const taken = there ?? this.#spend(rule, client, secondary)
     if (!taken.allowed) this.#metrics.counter('quota.rate_limit.violation', rule.name).add()
     return { taken, config, rule: rule.name }
+  }
+
+  /** For another thread, which found the rule and the client. Undefined: there is no such rule any more. */
+  async spend({ rule, client, secondary }: Spending): Promise<Taken | undefined> {
+    const found = (await this.#current()).entry?.rate.find(({ name }) => name === rule)
+    return found && this.#spend(found, client, secondary)
+  }
+
+  #spend(rule: RateRule, client: string, secondary: boolean): Taken {
+    let limiter = this.#limiters.get(rule)
+    if (!limiter) this.#limiters.set(rule, (limiter = new Limiter(rule)))
+    return limiter.take(client, this.#clock.now().getTime(), secondary)
   }
 
   /**

@@ -1,5 +1,5 @@
 /** All series of one server by name and labels. Labels are bounded: what is too much shares one series. */
-import { Counter, type Era, Gauge, Sample } from './series.ts'
+import { Counter, type Era, Gauge, type Part, Sample } from './series.ts'
 
 export interface MetricSpec {
   kind: 'counter' | 'sample' | 'gauge'
@@ -18,6 +18,12 @@ export interface Series {
   spec: MetricSpec
   labels: Readonly<Record<string, string>>
   value: Counter | Sample | Gauge
+}
+
+/** Of one series, for the registry that tells of all threads. */
+export interface Collected extends Part {
+  name: string
+  labels: string[]
 }
 
 export class Registry<Names extends string> {
@@ -55,6 +61,25 @@ export class Registry<Names extends string> {
   /** The window is over. */
   turn(): void {
     this.#era.window += 1
+  }
+
+  /** What was counted here since the last time, for another registry. Of a registry whose windows nobody turns. */
+  take(): Collected[] {
+    const taken: Collected[] = []
+    for (const { name, labels, value } of [...this.#families.values()].flatMap((family) => [...family.values()])) {
+      if (value instanceof Gauge || value.windows.current.count === 0) continue
+      taken.push({ name, labels: Object.values(labels), ...value.take() })
+    }
+    return taken
+  }
+
+  /** What another registry of the same catalog counted. */
+  join(parts: readonly Collected[]): void {
+    for (const { name, labels, ...part } of parts) {
+      const isSample = this.#catalog[name as Names].kind === 'sample'
+      const series = isSample ? this.sample(name as Names, ...labels) : this.counter(name as Names, ...labels)
+      series.join(part)
+    }
   }
 
   /** In the order of names and labels. */

@@ -52,12 +52,38 @@ class Windows {
     this.totalSum += value * times
   }
 
+  /** What another thread counted, as if it were added now. */
+  join(other: Readonly<Aggregate>): void {
+    const { current } = this
+    current.count += other.count
+    current.sum += other.sum
+    current.squares += other.squares
+    current.min = Math.min(current.min, other.min)
+    current.max = Math.max(current.max, other.max)
+    this.total += other.count
+    this.totalSum += other.sum
+  }
+
+  /** What was added in this window, which begins anew. */
+  take(): Aggregate {
+    const taken = this.current
+    this.current = nothing()
+    return taken
+  }
+
   /** The last window that is over, as reports tell it; undefined when nothing happened in it. */
   closed(): Aggregate | undefined {
     const { window } = this.era
     if (window === this.touched) return this.last
     return window === this.touched + 1 ? this.current : undefined
   }
+}
+
+/** What one thread counted since it was asked last. */
+export interface Part {
+  aggregate: Aggregate
+  /** Of a sample. */
+  buckets: Uint32Array | undefined
 }
 
 export class Counter {
@@ -70,6 +96,15 @@ export class Counter {
   add(amount = 1): void {
     this.windows.turn()
     this.windows.add(amount, 1)
+  }
+
+  join(part: Readonly<Part>): void {
+    this.windows.turn()
+    this.windows.join(part.aggregate)
+  }
+
+  take(): Part {
+    return { aggregate: this.windows.take(), buckets: undefined }
   }
 
   get total(): number {
@@ -109,6 +144,19 @@ export class Sample {
     this.windows.add(milliseconds, times)
     const index = bucketOf(milliseconds)
     this.#buckets[index] = this.#buckets[index]! + times
+  }
+
+  join({ aggregate, buckets }: Readonly<Part>): void {
+    this.windows.turn()
+    this.#turn()
+    this.windows.join(aggregate)
+    for (const [index, times] of (buckets ?? []).entries()) this.#buckets[index] = this.#buckets[index]! + times
+  }
+
+  take(): Part {
+    const buckets = this.#buckets
+    this.#buckets = new Uint32Array(BUCKETS)
+    return { aggregate: this.windows.take(), buckets }
   }
 
   /** @returns NaN when nothing was measured lately, as Prometheus has it */

@@ -34,6 +34,16 @@ export interface Options {
   telemetry?: NodeOptions['telemetry']
   seal?: NodeOptions['seal']
   unauthedRekey?: boolean
+  /** Threads that answer requests, over a store in a folder; STRONGROOM_TEST_WORKERS where a test says nothing. */
+  workers?: number
+}
+
+/**
+ * A clock that the test moves stands in this thread alone, so such a server has one; so has one whose store or seal the test
+ * looks into by itself.
+ */
+function workersFor({ workers, at }: Options): number {
+  return workers ?? (at === undefined ? Number(process.env['STRONGROOM_TEST_WORKERS'] ?? 1) : 1)
 }
 
 export type TestServer = Awaited<ReturnType<typeof startServer>>
@@ -44,9 +54,10 @@ export async function startServer(options: Options = {}) {
   let now = options.at === undefined ? undefined : new Date(options.at)
   const clock = { now: () => now ?? new Date() }
   const ledgerFolder = await mkdtemp(path.join(tmpdir(), 'strongroom-test-ledger-'))
+  const workers = workersFor(options)
   const folder =
     options.folder ??
-    (options.storage === 'sqlite' ? await mkdtemp(path.join(tmpdir(), 'strongroom-test-')) : undefined)
+    (options.storage === 'sqlite' || workers > 1 ? await mkdtemp(path.join(tmpdir(), 'strongroom-test-')) : undefined)
   const logged: string[] = []
   // What was said, without when and by whom.
   const serverLog = new ServerLog((line) => logged.push(line.replace(/^\S+ \[\w+\] +[\w-]+: /, '').trimEnd()))
@@ -59,6 +70,7 @@ export async function startServer(options: Options = {}) {
     defaultLeaseTtlSeconds: LEASE_SECONDS,
     maxLeaseTtlSeconds: LEASE_SECONDS,
     clock,
+    workers,
     log: serverLog.named('core'),
     serverLog,
   })

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Ledger } from '#audit/ledger/ledger.ts'
 import { authMethods } from '#auth/registry.ts'
+import type { Audit } from '#core/audit/audit.ts'
 import { Mounts } from '#core/mounts/mounts.ts'
 import { Settings } from '#core/settings/settings.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
@@ -16,6 +17,7 @@ import type { Barrier } from '#seal/barrier.ts'
 import { encryptEach, readPgpKeys } from '#seal/pgp/keys.ts'
 import { Seal } from '#seal/seal.ts'
 import { drivers } from '#storage/registry.ts'
+import type { Seat, SqliteDriver } from '#storage/sqlite/driver.ts'
 import { barePaths } from '#sys/bare.ts'
 import { type InFlightServices, inFlightPath } from '#sys/in-flight.ts'
 import { type MetricsServices, metricsPath } from '#sys/metrics.ts'
@@ -38,6 +40,7 @@ import { Observation } from './observation.ts'
 import { defaultTelemetry, type TelemetryConfig } from './telemetry.ts'
 import { wireNames } from './storage-names.ts'
 import { troublesOf } from './troubles.ts'
+import { Workers } from './workers/workers.ts'
 
 /** How long requests under way may keep the ledger open after the seal is closed. */
 const DRAIN_MS = 5000
@@ -60,11 +63,14 @@ export class StrongroomNode {
   readonly gate: Gate
   readonly seal: Seal
   readonly observation: Observation
+  readonly workers: Workers
   readonly #driver: Driver
   readonly #options: NodeOptions
   readonly #clock: Clock
   #ledger: Ledger | undefined
   #temporaryFolder: string | undefined
+  /** Lines of workers are taken for as long as the devices are open. */
+  #audit: Audit | undefined
   #unsealed: Unsealed | undefined
   #turn: Promise<void> = Promise.resolve()
   readonly #unsealing = new AutoUnsealing({
@@ -74,7 +80,13 @@ export class StrongroomNode {
   })
   readonly #serverLog: ServerLog
 
-  private constructor(options: NodeOptions, driver: Driver, seal: Seal, clock: Clock, observation: Observation) {
+  private constructor(
+    options: NodeOptions,
+    { driver, seat }: { driver: Driver; seat: (() => Seat) | undefined },
+    seal: Seal,
+    clock: Clock,
+    observation: Observation,
+  ) {
     this.#options = options
     this.#driver = driver
     this.#clock = clock
@@ -83,8 +95,8 @@ export class StrongroomNode {
     this.observation = observation
     observation.watch({
       unsealed: () => this.#unsealed !== undefined,
-      inFlight: () => this.gate.running,
-      shared: () => seal.barrier?.shared,
+      inFlight: () => this.gate.running + this.workers.totals.inFlight,
+      shared: () => this.workers.added(seal.barrier?.shared),
     })
     this.gate = new Gate(
       barePaths({
@@ -100,11 +112,28 @@ export class StrongroomNode {
         storageType: wireNames[options.storage.type],
         cluster: () => this.#unsealed?.cluster,
         troubles: () =>
-          troublesOf({ ledger: this.#ledger, core: this.#unsealed?.core, driver, seal, unsealing: this.#unsealing }),
+          troublesOf({
+            ledger: this.#ledger,
+            core: this.#unsealed?.core,
+            driver,
+            seal,
+            unsealing: this.#unsealing,
+            workers: this.workers,
+          }),
       }),
       [metricsPath(this.#reports(), 'sys/'), inFlightPath(this.#reports(), 'sys/')],
       clock,
     )
+    this.workers = new Workers({
+      seat,
+      options,
+      observation,
+      serverLog: this.#serverLog,
+      gate: this.gate,
+      seal,
+      audit: () => this.#audit,
+      unsealed: () => this.#unsealed,
+    })
   }
 
   static async open(options: NodeOptions): Promise<StrongroomNode> {
@@ -114,7 +143,8 @@ export class StrongroomNode {
     const driver = meteredDriver(bare, observation.metrics)
     try {
       const seal = await Seal.open(driver, options.seal, clock)
-      const node = new StrongroomNode(options, driver, seal, clock, observation)
+      const seat = 'seat' in bare ? () => (bare as SqliteDriver).seat() : undefined
+      const node = new StrongroomNode(options, { driver, seat }, seal, clock, observation)
       await node.#beginUnsealing()
       return node
     } catch (error) {
@@ -136,7 +166,13 @@ export class StrongroomNode {
 
   #reports(): MetricsServices & InFlightServices {
     const { metrics } = this.observation
-    return { metrics, clock: this.#clock, telemetry: this.#telemetry, inFlight: () => this.gate.inFlight() }
+    return {
+      metrics,
+      clock: this.#clock,
+      telemetry: this.#telemetry,
+      inFlight: async () => [...this.gate.inFlight(), ...(await this.workers.inFlight())],
+      collect: () => this.workers.collect(),
+    }
   }
 
   #keyRing(): NonNullable<Seal['keyRing']> {
@@ -209,7 +245,9 @@ export class StrongroomNode {
   async sealNow(): Promise<void> {
     this.#unsealing.cancel()
     this.gate.close()
+    const others = this.workers.seal()
     await this.seal.seal()
+    await others
     // Not awaited: the request that asks for it is itself under way, and its answer is to be recorded.
     this.#follow().catch((error: unknown) => this.#options.log(`sealing: ${explain(error)}`))
   }
@@ -221,6 +259,7 @@ export class StrongroomNode {
 
   async close(): Promise<void> {
     this.gate.close()
+    await this.workers.stop()
     await this.#unsealing.close()
     // Before the keys are gone.
     await this.#unsealed?.flushing.round()
@@ -251,6 +290,7 @@ export class StrongroomNode {
       await this.seal.seal()
       throw error
     }
+    await this.workers.open()
     this.gate.open(this.#unsealed.core)
     this.#options.log('unsealed')
   }
@@ -259,12 +299,14 @@ export class StrongroomNode {
     this.gate.close()
     this.#unsealed = undefined
     this.#serverLog.endStreams('core received sealed state change, ending monitor session')
-    await this.gate.drained(DRAIN_MS)
+    await this.workers.seal()
+    await Promise.all([this.gate.drained(DRAIN_MS), this.workers.drained(DRAIN_MS)])
     await unsealed.housekeeping.stop()
     await unsealed.flushing.stop()
     await unsealed.core.leases.stop()
     unsealed.core.tokens.forget()
     await unsealed.core.audit.close()
+    this.#audit = undefined
     this.#ledger = undefined
     this.#options.log('sealed')
   }
@@ -274,6 +316,7 @@ export class StrongroomNode {
       options: this.#options,
       observation: this.observation,
       own: this.#own(),
+      threads: this.workers.threads,
       mountsWith: (builtin, given) => this.#mounts(barrier, builtin, given),
       report: this.#logOf('audit', 'warn'),
     })
@@ -296,6 +339,7 @@ export class StrongroomNode {
       throw error
     }
     this.#ledger = ledger
+    this.#audit = audit
     leases.run()
     const housekeeping = new Housekeeping(
       [

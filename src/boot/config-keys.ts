@@ -62,6 +62,7 @@ export const topKeys: Spread = {
       default: 'false',
     },
     pid_file: { about: 'File that the number of the process is written to while the server runs.' },
+    workers: { about: 'Threads that answer requests, 1 to 64, or `auto` for one on each core.', default: '1' },
     default_max_request_duration: {
       about: 'How long a request may take, for listeners that do not say it.',
       default: '90s',

@@ -13,6 +13,7 @@ import { isObject } from '#sdk/schema.ts'
 import { auditKeys, effectOf, ledgerKeys, type Spread, tellUnknown, topKeys } from './config-keys.ts'
 import { storageOf, type StorageChoice } from './config-storage.ts'
 import { listenerKeys } from './listener-keys.ts'
+import { parseWorkers, WORKERS_ARE } from './workers/count.ts'
 
 /** A block with one label: `listener "tcp" { … }`. */
 export interface Stanza {
@@ -57,6 +58,8 @@ export interface ServerConfig {
   pidFile: string | undefined
   /** For listeners that do not say it themselves. */
   maxRequestSeconds: number | undefined
+  /** Threads that answer requests. */
+  workers: number | undefined
   /** Tell the name of this machine in every answer. */
   tellHostname: boolean
   scalars: Scalars
@@ -194,6 +197,7 @@ function interpret(sources: readonly Source[]): ServerConfig {
     ),
     apiAddress: scalar(sources, 'api_addr')?.text,
     pidFile: scalar(sources, 'pid_file')?.text || undefined,
+    workers: workersOf(scalar(sources, 'workers')),
     maxRequestSeconds: seconds(sources, 'default_max_request_duration'),
     tellHostname: booleanOption(topStanza(sources), 'enable_response_header_hostname'),
     scalars: scalarsOf(sources),
@@ -303,6 +307,12 @@ function scalar(sources: readonly Source[], name: string): { text: string; at: s
   )
   const last = found.at(-1)
   return last && { text: textOf(last.item, last.file), at: `${last.file}:${last.item.line}:${last.item.column}` }
+}
+
+function workersOf(given: { text: string; at: string } | undefined): number | undefined {
+  const count = parseWorkers(given?.text)
+  if (count === 'unusable') throw new ConfigError(`${given!.at}: ${WORKERS_ARE}, not "${given!.text}"`)
+  return count
 }
 
 /** What stands at the top, in the form of a block. */

@@ -6,11 +6,11 @@ import { Identity } from '#core/identity/identity.ts'
 import { templatesOf } from '#core/identity/templates.ts'
 import { Leases } from '#core/leases/leases.ts'
 import { Lockout } from '#core/lockout.ts'
-import type { RevokeAll } from '#core/mounts/departure.ts'
+import type { OtherThreads, RevokeAll } from '#core/mounts/departure.ts'
 import type { Mounts } from '#core/mounts/mounts.ts'
 import { Passwords } from '#core/passwords/passwords.ts'
 import { Policies } from '#core/policies/store.ts'
-import { Quotas } from '#core/quotas/quotas.ts'
+import { type QuotaOptions, Quotas } from '#core/quotas/quotas.ts'
 import { Settings } from '#core/settings/settings.ts'
 import { Tokens } from '#core/tokens/tokens.ts'
 import { Wrapping } from '#core/wrapping.ts'
@@ -43,12 +43,22 @@ export type OwnServices = Pick<
   | 'apiAddress'
 > & { serverLog: ServerLog }
 
+/** What the services have to tell or ask other threads of this server; none where it has one thread. */
+export interface Threads {
+  /** In the main thread: audit devices have changed, or the one that is named is about to go. */
+  devicesChanged?: (without?: string) => Promise<void>
+  mounts?: OtherThreads
+  /** In a worker: who keeps the windows of clients. */
+  spend?: NonNullable<QuotaOptions['spend']>
+}
+
 /** What every mount gets besides its own. */
-export type ForMounts = Pick<Mount, 'passwords' | 'templates'>
+export type ForMounts = Pick<Mount, 'passwords' | 'templates'> & { others?: OtherThreads | undefined }
 
 interface Surroundings {
-  options: NodeOptions
-  observation: Observation
+  options: Pick<NodeOptions, 'fixedHeaders' | 'userLockout' | 'disableUserLockout'>
+  observation: Pick<Observation, 'metrics' | 'tracing'>
+  threads?: Threads
   own: OwnServices
   /** @param builtin  filled when everything else is there */
   mountsWith: (builtin: Record<string, Engine>, given: ForMounts) => Mounts
@@ -58,7 +68,7 @@ interface Surroundings {
 
 export function joinCore(
   barrier: Barrier,
-  { options, observation, own, mountsWith, report }: Surroundings,
+  { options, observation, threads = {}, own, mountsWith, report }: Surroundings,
 ): { core: Core; auditTable: AuditDevices; revokeAll: RevokeAll } {
   const { clock, serverLog } = own
   const { metrics } = observation
@@ -74,10 +84,22 @@ export function joinCore(
     disabled: options.disableUserLockout ?? false,
   })
   const audit = new Audit({ report, metrics })
-  const auditTable = new AuditDevices({ audit, storage: barrier.storage('core/audit/'), kinds: auditDevices })
+  const auditTable = new AuditDevices({
+    audit,
+    storage: barrier.storage('core/audit/'),
+    kinds: auditDevices,
+    ...(threads.devicesChanged && { changed: threads.devicesChanged }),
+  })
   const builtin: Record<string, Engine> = {}
-  const mounts = mountsWith(builtin, { passwords, templates: templatesOf(identity) })
-  const quotas = new Quotas({ storage: barrier.storage('core/quota/'), clock, mounts, tokens, metrics })
+  const mounts = mountsWith(builtin, { passwords, templates: templatesOf(identity), others: threads.mounts })
+  const quotas = new Quotas({
+    storage: barrier.storage('core/quota/'),
+    clock,
+    mounts,
+    tokens,
+    metrics,
+    ...(threads.spend && { spend: threads.spend }),
+  })
   const storage = barrier.storage('core/lease/')
   const leases = new Leases({ census: quotas.census, storage, clock, tokens, ...leaseCalls(mounts) })
   const wrapping = new Wrapping({ storage: barrier.storage('core/wrapping/'), tokens, clock })

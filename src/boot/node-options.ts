@@ -21,6 +21,8 @@ export interface NodeOptions {
   /** Enabled at unseal when they are not there. */
   auditDevices?: readonly DeclaredDevice[]
   telemetry?: TelemetryConfig
+  /** Threads that answer requests; 1 unless given, and with any store but the embedded one. */
+  workers?: number | undefined
   /** When users are locked out, by auth method; and whether they are at all. */
   userLockout?: LockoutConfig
   disableUserLockout?: boolean

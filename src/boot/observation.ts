@@ -12,6 +12,19 @@ import type { TelemetryConfig } from './telemetry.ts'
 const LOOP_RESOLUTION_MS = 50
 const NS_PER_MS = 1e6
 
+/** @returns what counts one answer by its status */
+export function answerCounter(metrics: Metrics): (status: number) => void {
+  const answers = new Map<number, Counter>()
+  return (status) => {
+    let counter = answers.get(status)
+    if (!counter) {
+      const [code, type] = [String(status), `${Math.trunc(status / 100)}xx`]
+      answers.set(status, (counter = metrics.counter('core.response_status_code', code, type)))
+    }
+    counter.add()
+  }
+}
+
 export class Observation {
   readonly metrics = new Metrics()
   /** Undefined where nobody wants spans. */
@@ -20,7 +33,6 @@ export class Observation {
   readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
   readonly #collections: PerformanceObserver
   readonly #timer: NodeJS.Timeout
-  readonly #answers = new Map<number, Counter>()
   #gcRuns = 0
   #gcPauseNs = 0
   #usageAtMs = -Infinity
@@ -87,14 +99,7 @@ export class Observation {
   }
 
   /** Of every answer of every listener. */
-  readonly countAnswer = (status: number): void => {
-    let counter = this.#answers.get(status)
-    if (!counter) {
-      const [code, type] = [String(status), `${Math.trunc(status / 100)}xx`]
-      this.#answers.set(status, (counter = this.metrics.counter('core.response_status_code', code, type)))
-    }
-    counter.add()
-  }
+  readonly countAnswer = answerCounter(this.metrics)
 
   /**
    * Counts what the server holds, which takes a walk over names: not for every look.

@@ -1,21 +1,29 @@
 /** From a composed server to one that listens, until a signal ends it. */
 import { createListener, type Listener } from '#http/server.ts'
-import type { ListenerOptions } from '#http/options.ts'
+import { type ListenerOptions, parseAddress } from '#http/options.ts'
 import type { StrongroomNode } from './compose.ts'
+import type { SharedListener } from './workers/protocol.ts'
 import { logLine, serverLog } from './log.ts'
 
 /** How long requests under way may go on after SIGTERM. */
 const DRAIN_SECONDS = 20
 
+export interface ListenOptions extends ListenerOptions {
+  /** Where they come from, for threads that make them anew: functions cannot be handed over. */
+  source?: Extract<SharedListener['source'], { stanza: unknown }>
+}
+
 /** @throws Error when an address cannot be listened on; nothing listens then */
-export async function listen(node: StrongroomNode, options: readonly ListenerOptions[]): Promise<Listener[]> {
+export async function listen(node: StrongroomNode, options: readonly ListenOptions[]): Promise<Listener[]> {
+  const shared = node.workers.count > 1
   const listeners: Listener[] = []
   try {
-    for (const each of options) {
+    for (const { source: _, ...each } of options) {
       const listener = createListener((incoming) => node.gate.handle(incoming), {
         log: serverLog.named('http', 'error'),
         onAnswer: node.observation.countAnswer,
         ...each,
+        ...(shared && isTcp(each) && { reusePort: true }),
         // What the store says wins over the configuration; while sealed there is only the configuration.
         crossOrigin: async () => (await node.settings?.cors.rules()) ?? (await each.crossOrigin?.()),
         pageHeaders: async () => (await node.settings?.uiHeaders.all())?.flat() ?? [],
@@ -23,11 +31,34 @@ export async function listen(node: StrongroomNode, options: readonly ListenerOpt
       await listener.listen()
       listeners.push(listener)
     }
-    return listeners
+    return shared ? await shareAmong(node, options, listeners) : listeners
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close({ drainSeconds: 0 })))
     throw error
   }
+}
+
+/** A unix socket cannot be listened on twice, nor a connection handed to a thread: this thread answers those alone. */
+async function shareAmong(
+  node: StrongroomNode,
+  options: readonly ListenOptions[],
+  listeners: readonly Listener[],
+): Promise<Listener[]> {
+  const places = options.flatMap((each, at) => (isTcp(each) ? [at] : []))
+  const crew = await node.workers.start(
+    places.map((at) => {
+      const { source, tls, limits } = options[at]!
+      return {
+        address: listeners[at]!.address,
+        source: source ?? { plain: { ...(tls && { tls }), ...(limits && { limits }) } },
+      }
+    }),
+  )
+  return listeners.map((listener, at) => (places.includes(at) ? crew.spread(listener, places.indexOf(at)) : listener))
+}
+
+function isTcp({ address }: ListenerOptions): boolean {
+  return !('path' in parseAddress(address))
 }
 
 /**

@@ -12,6 +12,7 @@ import { logLine, serverLog } from './log.ts'
 import { type FlagValues, readLevelAgain, setUpLog } from './log-setup.ts'
 import { coreNotice, memoryNotice, quietReports, refuseWatchers } from './memory.ts'
 import { writePidFile } from './pid-file.ts'
+import { workersOf } from './workers/count.ts'
 import { listen, obeySignals } from './run.ts'
 import { sanitizedConfig } from './sanitized.ts'
 import { sealConfig } from './seals.ts'
@@ -31,6 +32,7 @@ export const serverFlags = {
   'dev-listen-address': { kind: 'text', about: 'With -dev: where to listen (127.0.0.1:8200).' },
   'dev-tls': { kind: 'boolean', about: 'With -dev: serve TLS with a certificate made for this run.' },
   'dev-no-store-token': { kind: 'boolean', about: 'With -dev: do not write the root token to ~/.vault-token.' },
+  workers: { kind: 'text', about: 'Threads that answer requests, 1 to 64; "auto": one for each core (1).' },
   'log-level': { kind: 'text', about: 'How much the log tells: trace, debug, info, warn or error (info).' },
   'log-format': { kind: 'text', about: 'Lines of the log: standard or json (standard).' },
   'log-file': { kind: 'text', about: 'A file, or a folder for it, that the log is kept in besides.' },
@@ -86,17 +88,25 @@ async function runConfigured(places: readonly string[], flagValues: FlagValues):
   const config = readConfig(places)
   setUpLog(flagValues, config.scalars)
   const notices = [...config.notices]
+  const workers = workersOf(flagValues.get('workers')?.[0]) ?? config.workers
+  if (workers !== undefined && workers > 1 && config.storage.type !== 'sqlite') {
+    notices.push(`storage "${config.storage.type}" is used by one thread: workers has no effect`)
+  }
   const userLockout = lockoutConfig(config.userLockout, notices)
   const telemetry = telemetryConfig(config.telemetry, notices)
   const tell = serverLog.named('config', 'warn')
   for (const notice of [...notices, memoryNotice(), coreNotice()]) if (notice !== undefined) tell(notice)
   // Addresses and certificates are looked at before the store is opened: a mistake there costs nothing.
   const forAll = { maxRequestSeconds: config.maxRequestSeconds, ...(config.tellHostname && { hostname: hostname() }) }
-  const options = config.listeners.map((stanza) => listenerOptions(stanza, forAll))
+  const options = config.listeners.map((stanza) => ({
+    ...listenerOptions(stanza, forAll),
+    source: { stanza, forAll },
+  }))
   const node = await StrongroomNode.open({
     ...config,
     userLockout,
     telemetry,
+    workers,
     disableUserLockout: lockoutDisabled(process.env),
     seal: sealConfig(config, process.env),
     log: logLine,

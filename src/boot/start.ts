@@ -19,6 +19,7 @@ import { setUpLog } from './log-setup.ts'
 import { coreNotice, exposedSwap, memoryNotice, quietReports, refuseWatchers, swapState } from './memory.ts'
 import { EXAMPLE, exampleConfiguration } from './start-example.ts'
 import { listen, obeySignals } from './run.ts'
+import { workersOf } from './workers/count.ts'
 
 const KEY = 'unseal-key'
 const MARK = 'first-run'
@@ -26,10 +27,11 @@ const MARK = 'first-run'
 export const startFlags = {
   data: { kind: 'text', about: 'Folder of the data (./strongroom-data).' },
   address: { kind: 'text', about: 'Where to listen (127.0.0.1:8200, or a free port if that is taken).' },
+  workers: { kind: 'text', about: 'Threads that answer requests, 1 to 64; "auto": one for each core (1).' },
   help: { kind: 'boolean', about: 'Print this help.' },
 } satisfies Record<string, FlagSpec>
 
-const help = `Usage: strongroom start [-data=FOLDER] [-address=HOST:PORT]
+const help = `Usage: strongroom start [-data=FOLDER] [-address=HOST:PORT] [-workers=N]
 
   Starts a server that keeps its data in a folder. The first run makes the keys; later runs go on.
 
@@ -55,6 +57,7 @@ export async function startCommand(args: readonly string[]): Promise<number | un
     seal: { type: 'shamir' },
     defaultLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
     maxLeaseTtlSeconds: DEFAULT_LEASE_SECONDS,
+    workers: workersOf(parsed.values.get('workers')?.[0]),
     disableUserLockout: lockoutDisabled(process.env),
     log: logLine,
     serverLog,

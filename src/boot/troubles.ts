@@ -7,10 +7,14 @@ interface Parts {
   driver: { trouble(): string | undefined }
   seal: { trouble(): string | undefined }
   unsealing: { trouble(): string | undefined }
+  workers: { trouble(): string | undefined }
 }
 
 /** What is wrong right now, for health. */
-export function troublesOf({ ledger, core, driver, seal, unsealing }: Parts): { refusing: boolean; texts: string[] } {
+export function troublesOf({ ledger, core, driver, seal, unsealing, workers }: Parts): {
+  refusing: boolean
+  texts: string[]
+} {
   const ofLedger = ledger?.trouble()
   const devices = core?.audit.failing().filter((name) => name !== LEDGER) ?? []
   const texts = [
@@ -21,6 +25,7 @@ export function troublesOf({ ledger, core, driver, seal, unsealing }: Parts): { 
     unsealing.trouble(),
     seal.trouble(),
     core?.leases.trouble(),
+    workers.trouble(),
   ]
   return {
     refusing: ofLedger !== undefined,

@@ -51,7 +51,7 @@ test('no secret, token or share stands in the ledger or the log in clear', async
 })
 
 test('with a ledger that cannot be written nothing is done and nothing is told; it goes on when it can be', async () => {
-  await using server = await startServer({ secret: true })
+  await using server = await startServer({ secret: true, workers: 1 })
   await server.write('secret/data/app', { data: { password: 'opensesame' } })
   const ledger = server.node.ledger!
   const write = ledger.write.bind(ledger)
@@ -68,7 +68,7 @@ test('with a ledger that cannot be written nothing is done and nothing is told; 
 })
 
 test('a log-in whose answer cannot be recorded gives nobody a token, and leaves none behind', async () => {
-  await using server = await startServer({ secret: true })
+  await using server = await startServer({ secret: true, workers: 1 })
   const ledger = server.node.ledger!
   const write = ledger.write.bind(ledger)
   await server.write('sys/auth/approle', { type: 'approle' })

@@ -136,7 +136,8 @@ export async function startDev(more: readonly string[] = []) {
 /** `start` with the embedded store in `folder`, answering. */
 export async function startKept(folder: string) {
   const port = await freePort()
-  const program = new Program(['start', `-data=${folder}`, `-address=127.0.0.1:${port}`])
+  const workers = process.env['STRONGROOM_TEST_WORKERS'] ?? '1'
+  const program = new Program(['start', `-data=${folder}`, `-address=127.0.0.1:${port}`, `-workers=${workers}`])
   try {
     await program.said(/For production/)
     return { program, port, address: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => program.kill() }

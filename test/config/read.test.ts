@@ -33,6 +33,7 @@ describe('one configuration in all its forms', () => {
     clusterName: 'one',
     unauthedRekey: true,
     pidFile: undefined,
+    workers: undefined,
     maxRequestSeconds: undefined,
     tellHostname: false,
     notices: [],

@@ -42,7 +42,7 @@ test('the first log-in makes an entity with its alias, the next ones find it', a
 })
 
 test('twenty first log-ins at once are one entity', async () => {
-  await using server = await withAppRole()
+  await using server = await withAppRole({ workers: 1 })
   const { identity } = server.node.core
   const entityOf = identity.entityOf.bind(identity)
   const meet = meeting(20)
@@ -91,7 +91,7 @@ test('tokens of a deleted entity stay refused, also when its log-in comes back a
 })
 
 test('an entity disabled while its log-in is under way gets a token that is good for nothing', async () => {
-  await using server = await withAppRole()
+  await using server = await withAppRole({ workers: 1 })
   const { entity_id } = (await login(server)).auth
   const { tokens } = server.node.core
   const reached = Promise.withResolvers<void>()
@@ -222,7 +222,7 @@ test('listings come in pages', async () => {
 })
 
 test('an entity deleted while a request of its token is under way is refused from the next one on', async () => {
-  await using server = await withAppRole()
+  await using server = await withAppRole({ workers: 1 })
   const { client_token: token, entity_id } = (await login(server)).auth
   const held = await hold(server, 'secret/data/own', 'read')
   const reading = server.read('secret/data/own', token)

@@ -32,7 +32,7 @@ const scrape = async (server: TestServer) => {
 }
 
 test('requests, audit lines, changes, tokens and statuses are counted', async () => {
-  await using server = await startServer({ secret: true })
+  await using server = await startServer({ workers: 1, secret: true })
   const before = await scrape(server)
   await server.write('secret/data/app', { data: { v: 1 } })
   for (let n = 0; n < 40; n += 1) await server.read('secret/data/app')
@@ -87,7 +87,7 @@ test('log-ins have a number of their own, and refusals of quotas are counted by 
 })
 
 test('JSON has the form of go-metrics, and every name is in the catalog', async () => {
-  await using server = await startServer({ secret: true })
+  await using server = await startServer({ workers: 1, secret: true })
   await server.read('secret/data/app')
   server.node.observation.turn()
   const { status, body, headers } = await server.read('sys/metrics')
@@ -135,7 +135,7 @@ test('no metric tells a token, a path, a name of a request or a value', async ()
 })
 
 test('requests that are being answered are told, without what is in them', async () => {
-  await using server = await startServer({ secret: true })
+  await using server = await startServer({ workers: 1, secret: true })
   const token = await server.login(['root'])
   const held = await hold(server, 'secret/data/app', 'update')
   const slow = server.write('secret/data/app', { data: { v: 'value-marker' } }, token)

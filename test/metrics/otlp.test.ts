@@ -21,6 +21,7 @@ const telemetryTo = (endpoint: string, traceRatio = 0, headers = {}) => ({
 test('metrics arrive whole, with what the configuration puts into headers', async () => {
   await using collector = await startCollector()
   await using server = await startServer({
+    workers: 1,
     secret: true,
     telemetry: telemetryTo(`${collector.endpoint}/base`, 0, { 'x-key': 'key-marker' }),
   })

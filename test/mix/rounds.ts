@@ -29,8 +29,17 @@ export interface MixResult {
   problems: string[]
 }
 
-export async function mixRounds(rounds: number, tell: (text: string) => void = () => undefined): Promise<MixResult> {
-  await using server = new MixServer()
+export interface MixOptions {
+  tell?: (text: string) => void
+  /** Threads that answer. */
+  workers?: number
+}
+
+export async function mixRounds(
+  rounds: number,
+  { tell = () => undefined, workers = 1 }: MixOptions = {},
+): Promise<MixResult> {
+  await using server = new MixServer(workers)
   await server.initialize()
   const load = new Load(server)
   const counts = Object.fromEntries(Object.keys(disturbances).map((name) => [name, 0]))

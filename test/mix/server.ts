@@ -32,8 +32,13 @@ export class MixServer {
   shares: string[] = []
   /** Those of a rekey that was not seen to end: from one moment on they are the ones. */
   pending: string[] | undefined
+  readonly #workers: number
   #child: ChildProcess | undefined
   #said = ''
+
+  constructor(workers = 1) {
+    this.#workers = workers
+  }
 
   get ledgerFolder(): string {
     return path.join(this.folder, 'data/ledger')
@@ -48,7 +53,8 @@ export class MixServer {
     this.port = await freePort()
     writeFileSync(
       path.join(this.folder, 'server.hcl'),
-      `storage "sqlite" { path = "${this.folder}/data" }
+      `workers = ${this.#workers}
+storage "sqlite" { path = "${this.folder}/data" }
 listener "tcp" {
   address = "127.0.0.1:${this.port}"
   tls_disable = true

@@ -99,7 +99,7 @@ const arrived = (server: TestServer, count: number) =>
 const aMoment = () => new Promise((resolve) => setTimeout(resolve, 100))
 
 test('of twenty log-ins at once with room for five, five pass, and no other even begins', async () => {
-  await using server = await startServer()
+  await using server = await startServer({ workers: 1 })
   const login = await withAppRole(server)
   await server.write(`${quota}/logins`, { max_leases: 5, path: 'auth/approle' })
   const go = Promise.withResolvers<void>()
@@ -121,7 +121,7 @@ test('of twenty log-ins at once with room for five, five pass, and no other even
 })
 
 test('a place held by one that fails goes at once to one that waits for it', async () => {
-  await using server = await startServer()
+  await using server = await startServer({ workers: 1 })
   const login = await withAppRole(server)
   await server.write(`${quota}/logins`, { max_leases: 1, path: 'auth/approle' })
   const inside = Promise.withResolvers<void>()

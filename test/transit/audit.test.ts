@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { base64, startTransit } from './support.ts'
 
 test('with a ledger that cannot be written nothing is decrypted for anybody, and no key is made', async () => {
-  await using server = await startTransit()
+  await using server = await startTransit({ workers: 1 })
   await server.write('transit/keys/app', {})
   const plaintext = base64('a message')
   const { ciphertext } = (await server.write('transit/encrypt/app', { plaintext })).body.data
@@ -31,7 +31,7 @@ test('with a ledger that cannot be written nothing is decrypted for anybody, and
 })
 
 test('what only computes does so while its request goes to the disk; what makes a key waits for it', async () => {
-  await using server = await startTransit()
+  await using server = await startTransit({ workers: 1 })
   await server.write('transit/keys/app', {})
   const mount = (await server.node.core.mounts.at('secret', 'transit'))!.mount
   const ledger = server.node.ledger!

@@ -46,7 +46,7 @@ export const telemetryKeys: Spread = {
 /** Of a device `file`, in the configuration and as `sys/audit/PATH` takes them. The device reads them, not config.ts. */
 export const fileDeviceKeys: Spread = {
   used: {
-    file_path: { about: 'The file; `stdout` for standard output, `discard` for nowhere. Needed.' },
+    file_path: { about: 'The file; `stdout` for standard output, `discard` to keep nothing. Needed.' },
     path: { about: 'Another name of `file_path`.' },
     mode: { about: 'Permissions of the file, in octal; 0000: as they are.', default: '0600' },
     prefix: { about: 'What stands before each line.' },

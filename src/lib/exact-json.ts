@@ -36,6 +36,11 @@ export function plainData(exact: Exact): Record<string, unknown> {
   return 'text' in exact ? (JSON.parse(exact.text) as Record<string, unknown>) : exact.data
 }
 
+/** A number to print by these digits, for what a double does not hold. */
+export function exactNumber(digits: bigint): unknown {
+  return sourceJson.rawJSON(String(digits))
+}
+
 /** A number that keeps its text: that text; undefined for anything else. */
 export function exactNumberText(value: unknown): string | undefined {
   return sourceJson.isRawJSON(value) ? value.rawJSON : undefined

@@ -1,6 +1,7 @@
 /** Writing a key with all its versions as one text, in the form that the servers of this API exchange. */
 import { createPrivateKey, createPublicKey, type webcrypto } from 'node:crypto'
 import { fromBytes } from '#lib/bignum.ts'
+import { exactNumber } from '#lib/exact-json.ts'
 import { type Backup, NO_TIME } from './backup-form.ts'
 import { pem } from './info.ts'
 import { oldestVersion, type VersionEntry } from './key.ts'
@@ -40,7 +41,7 @@ export async function writeBackup({ name, key, versions }: Backup, at: Date): Pr
     version_template: '',
     storage_prefix: '',
     // Nanoseconds.
-    auto_rotate_period: raw(BigInt(key.auto_rotate_period_seconds) * 1_000_000_000n),
+    auto_rotate_period: exactNumber(BigInt(key.auto_rotate_period_seconds) * 1_000_000_000n),
     Imported: key.imported,
     AllowImportedKeyRotation: key.allow_rotation,
     soft_deleted: key.soft_deleted,
@@ -110,9 +111,4 @@ function jwkOf(version: VersionEntry): webcrypto.JsonWebKey {
   return jwk
 }
 
-const number = (text: string | undefined) => raw(fromBytes(Buffer.from(text!, 'base64url')))
-
-/** Numbers of this form are longer than JavaScript's: they are written and read by their digits. */
-function raw(value: bigint): unknown {
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(String(value))
-}
+const number = (text: string | undefined) => exactNumber(fromBytes(Buffer.from(text!, 'base64url')))
